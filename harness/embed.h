@@ -1,0 +1,21 @@
+/* Files that are part of the program (see the rule for embed.o in GNUmakefile). */
+#ifndef EMBED_H
+#define EMBED_H
+
+#include <stddef.h>
+
+struct embed {
+	const char *data; /* a NUL follows that size does not count */
+	size_t size;
+};
+
+/* The guest's static program: /init, and each bundled reproducer when run under its name. */
+struct embed embed_guest(void);
+
+/* The template of the domain's XML, images/domain.xml.in. */
+struct embed embed_domain_xml(void);
+
+/* The catalogue of reproducers, repro/catalogue. */
+struct embed embed_catalogue(void);
+
+#endif

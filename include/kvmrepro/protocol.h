@@ -1,0 +1,78 @@
+/*
+ * The agent protocol: what the guest's init and the harness say to each other over ttyS1, and the
+ * plan that the harness leaves for init in the initramfs. Both sides include this header; the
+ * grammar with examples is in docs/protocol.md.
+ *
+ * A frame is one line of ASCII, at most PROTO_FRAME_BYTES with its newline:
+ *
+ *	kvmrepro/1 TOKEN VERB [KEY=VALUE]...\n
+ *
+ * TOKEN is PROTO_TOKEN_CHARS hex digits that only init and the harness know; a line without it is
+ * not a frame and is dropped and counted. Verbs and keys are [a-z_]+; in values every byte outside
+ * 0x21..0x7e, and '%' itself, is %HH (upper-case hex). An empty value is allowed. Unknown verbs
+ * and keys are ignored, so that a newer init can say more; another version number is an error.
+ */
+#ifndef KVMREPRO_PROTOCOL_H
+#define KVMREPRO_PROTOCOL_H
+
+#define PROTO_MAGIC	  "kvmrepro/1"
+#define PROTO_FRAME_BYTES 4096
+#define PROTO_TOKEN_CHARS 32
+
+/* The tty of the agent line in the guest. ttyS0 is the kernel's console, and only the kernel's. */
+#define PROTO_TTY "/dev/ttyS1"
+
+/*
+ * Guest to harness, in the order in which they come:
+ *
+ *  hello	release= version= vendor= features= cpus= nested=
+ *		version is uname's (build number and date); vendor the CPUID vendor string; features a
+ *		comma list out of svm, vmx; cpus those online; nested Y, N or empty (the nested
+ *		parameter of kvm_amd or kvm_intel, after the modules are loaded).
+ *  module	name= ok=1 | name= ok=0 why=		one for each module line of the plan
+ *  canary	ok=1 kvm= | ok=0 why=			kvm: kvm_amd or kvm_intel
+ *  ready						waits for "go"
+ *  start	id= name=				a reproducer begins
+ *  output	id= data=				what it printed, stdout and stderr together
+ *  dropped	id= bytes=				output past PROTO_OUTPUT_BYTES, not sent
+ *  skip	id= name= why=				cannot run here (needs vmx, CPU has svm)
+ *  end	id= how= [code=] ms=			how: exit (code = status), signal (code = number),
+ *						timeout (its duration was over; killed)
+ *  stuck	id= pid= state= stack=			it was killed but a task of it does not go: sent
+ *						every second while that is so
+ *  beat	n= ms=					a heartbeat each PROTO_BEAT_MS of guest time, from
+ *						hello to done; ms since boot
+ *  done						all has run; init powers the guest off now
+ *  fatal	why=					init itself cannot go on
+ *
+ * Harness to guest:
+ *
+ *  go		seed=HEX [run=ID,ID...]			run: which of the plan's reproducers, in this
+ *						order; without it all. seed: fresh entropy, written
+ *						to /dev/urandom and credited before the first one.
+ */
+#define PROTO_BEAT_MS	   500
+#define PROTO_OUTPUT_BYTES (64 * 1024)
+
+/*
+ * The plan: a text file in the initramfs, one "KEY VALUE..." a line, read and removed by init
+ * before anything else runs. Paths hold no white space.
+ *
+ *  token	HEX
+ *  detector_ms	N	hung tasks, soft lockups and RCU stalls are to be reported after this long
+ *			(init sets the kernel's detectors to the nearest they accept)
+ *  stuck_ms	N	how long a reproducer that cannot be killed is waited for
+ *  module	PATH [PARAMETERS]	load in this order; a missing PATH is an error of the plan
+ *  repro	NAME NEEDS DURATION_MS PATH	NEEDS: any, svm or vmx; the n-th repro line has id n
+ *			(from 0)
+ */
+#define PROTO_PLAN_PATH "/kvmrepro/plan"
+#define PROTO_PLAN_BYTES (64 * 1024)
+#define PROTO_MAX_REPROS 64
+
+/* Exit status of a reproducer that says itself that this kernel lacks what it needs (the value
+ * that automake's test protocol uses for "skip"). Any other status is the reproducer's own affair:
+ * it is reported and never decides an outcome. */
+#define REPRO_EXIT_UNSUPPORTED 77
+
+#endif
