@@ -1,0 +1,49 @@
+/*
+ * Signals to a descriptor: the handler notes the first signal and writes to an eventfd that is
+ * never read, so that every thread that polls it sees the interruption.
+ */
+#include "interrupt.h"
+
+#include <signal.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t first_signal;
+static int event_fd = -1;
+
+static void on_signal(int sig)
+{
+	const uint64_t one = 1;
+
+	if (!first_signal)
+		first_signal = sig;
+	if (write(event_fd, &one, sizeof(one)) < 0)
+		return; /* the counter is full: it is readable already */
+}
+
+int interrupt_setup(struct err *err)
+{
+	static const int caught[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+
+	event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (event_fd < 0)
+		return err_errno(err, ERR_HARNESS, "eventfd");
+	sigemptyset(&sa.sa_mask);
+	for (size_t i = 0; i < sizeof(caught) / sizeof(*caught); i++)
+		if (sigaction(caught[i], &sa, NULL))
+			return err_errno(err, ERR_HARNESS, "sigaction");
+	signal(SIGPIPE, SIG_IGN);
+	return 0;
+}
+
+int interrupt_fd(void)
+{
+	return event_fd;
+}
+
+int interrupt_signal(void)
+{
+	return first_signal;
+}

@@ -1,0 +1,16 @@
+/* SIGINT, SIGTERM and SIGHUP as something that poll() sees, in every thread at once. */
+#ifndef INTERRUPT_H
+#define INTERRUPT_H
+
+#include "base/err.h"
+
+/* Catch the signals from now on; SIGPIPE is ignored. Once, before any thread starts. */
+int interrupt_setup(struct err *err);
+
+/* A descriptor that becomes readable with the first signal and stays so; never read it. */
+int interrupt_fd(void);
+
+/* The first signal that came, or 0. */
+int interrupt_signal(void);
+
+#endif
