@@ -1,0 +1,52 @@
+/* Outcomes in words; see outcome.h. */
+#include "outcome.h"
+
+#include <string.h>
+
+static const struct {
+	const char *name, *text;
+} words[] = {
+	[OUTCOME_OK] = { "ok", "OK" },
+	[OUTCOME_CRASHED] = { "crashed", "crashed" },
+	[OUTCOME_BOOT_FAILED] = { "boot-failed", "boot failed" },
+	[OUTCOME_TESTING_FAILED] = { "testing-failed", "basic kernel testing failed" },
+	[OUTCOME_INFRA] = { "infra", "infra problem" },
+};
+
+void outcome_text(const struct outcome *outcome, struct buf *out)
+{
+	buf_adds(out, words[outcome->kind].text);
+	if (outcome->title) {
+		buf_adds(out, ": ");
+		buf_add_escaped(out, outcome->title, strlen(outcome->title));
+	}
+}
+
+const char *outcome_name(enum outcome_kind kind)
+{
+	return words[kind].name;
+}
+
+bool outcome_equal(const struct outcome *a, const struct outcome *b)
+{
+	return a->kind == b->kind && !a->title == !b->title &&
+	       (!a->title || !strcmp(a->title, b->title));
+}
+
+void outcomes_text(const struct outcome *outcomes, size_t n, struct buf *out)
+{
+	size_t same = 1;
+
+	while (same < n && outcome_equal(&outcomes[0], &outcomes[same]))
+		same++;
+	for (size_t i = 0; i < n; i++) {
+		if (same >= n)
+			buf_adds(out, "all runs: ");
+		else
+			buf_addf(out, "run #%zu: ", i);
+		outcome_text(&outcomes[i], out);
+		buf_addc(out, '\n');
+		if (same >= n)
+			break;
+	}
+}

@@ -1,0 +1,462 @@
+/*
+ * The libvirt engine: QEMU domains, by default through the embedded driver, with KVM or TCG.
+ *
+ * libvirt calls back from its event loop, which a thread of ours runs; a domain's events go as
+ * single bytes into a pipe that the trial polls. The embedded driver daemonizes QEMU; as a
+ * subreaper the harness becomes its parent, so a kill and a wait for exactly that pid end a VM at
+ * once, where virDomainDestroy alone takes 1.5 s (it polls for a zombie that PID 1 must reap).
+ */
+#include "vm/engine.h"
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "embed.h"
+#include "vm/domain.h"
+#include "vm/embed_root.h"
+#include "vm/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+/* Kept by all QEMU from 2.. to well after 7.2, Debian 12's. */
+#define MACHINE "pc-q35-7.2"
+
+#define CONNECT_LIMIT_MS 10000 /* QEMU opens its sockets before libvirt says it runs */
+#define GONE_LIMIT_MS	 10000 /* libvirt notices a dead QEMU within 205 ms */
+
+struct libvirt_vm {
+	struct vm vm;
+	struct engine_state *state;
+	struct libvirt_vm *next; /* in state->vms */
+	char *name, *dir;
+	virDomainPtr domain;
+	int event_write_fd;
+	pid_t pid; /* our own child, or 0 */
+	bool gone; /* libvirt has said that it no longer runs */
+};
+
+struct engine_state {
+	const struct engine_config *config;
+	virConnectPtr conn;
+	char *root, *uri, *hypervisor, *library;
+	bool embedded;
+	bool have_loop, loop_stop;
+	pthread_t loop;
+	int lifecycle_id, reboot_id;
+	pthread_mutex_t lock; /* vms, and gone in each */
+	pthread_cond_t gone_cond;
+	struct libvirt_vm *vms;
+};
+
+static int libvirt_error(struct err *err, const char *what)
+{
+	virErrorPtr e = virGetLastError();
+
+	return err_set(err, ERR_HARNESS, "%s: %s", what,
+		       e && e->message ? e->message : "libvirt gave no reason");
+}
+
+static void keep_quiet(void *opaque, virErrorPtr e)
+{
+	(void)opaque, (void)e; /* every error is returned and told by the caller */
+}
+
+static const char *cpu_mode(enum vm_accel accel)
+{
+	return accel == ACCEL_KVM ? "host-passthrough" : "maximum";
+}
+
+/* ---- events ---- */
+
+static struct libvirt_vm *find_vm(struct engine_state *state, virDomainPtr domain)
+{
+	const char *name = virDomainGetName(domain);
+
+	for (struct libvirt_vm *v = state->vms; v; v = v->next)
+		if (name && !strcmp(v->name, name))
+			return v;
+	return NULL;
+}
+
+static void post(struct libvirt_vm *v, enum vm_event event)
+{
+	char byte = (char)event;
+
+	if (write(v->event_write_fd, &byte, 1) < 0)
+		log_verbose("%s: event lost, the pipe is full", v->name);
+}
+
+static int on_lifecycle(virConnectPtr conn, virDomainPtr domain, int event, int detail,
+			void *opaque)
+{
+	struct engine_state *state = opaque;
+
+	(void)conn;
+	pthread_mutex_lock(&state->lock);
+	struct libvirt_vm *v = find_vm(state, domain);
+	if (v && event == VIR_DOMAIN_EVENT_SHUTDOWN)
+		post(v, VM_POWERED_OFF);
+	if (v && event == VIR_DOMAIN_EVENT_STOPPED) {
+		v->gone = true;
+		pthread_cond_broadcast(&state->gone_cond);
+		post(v, detail == VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN ? VM_POWERED_OFF : VM_DIED);
+	}
+	pthread_mutex_unlock(&state->lock);
+	return 0;
+}
+
+static void on_reboot(virConnectPtr conn, virDomainPtr domain, void *opaque)
+{
+	struct engine_state *state = opaque;
+
+	(void)conn;
+	pthread_mutex_lock(&state->lock);
+	struct libvirt_vm *v = find_vm(state, domain);
+	if (v)
+		post(v, VM_RESET);
+	pthread_mutex_unlock(&state->lock);
+}
+
+static void *run_loop(void *opaque)
+{
+	struct engine_state *state = opaque;
+
+	while (!__atomic_load_n(&state->loop_stop, __ATOMIC_ACQUIRE))
+		if (virEventRunDefaultImpl() < 0)
+			break;
+	return NULL;
+}
+
+static void on_wake(int timer, void *opaque)
+{
+	(void)timer, (void)opaque;
+}
+
+static int start_loop(struct engine_state *state, struct err *err)
+{
+	if (virEventRegisterDefaultImpl() < 0)
+		return libvirt_error(err, "libvirt's event loop");
+	int rc = pthread_create(&state->loop, NULL, run_loop, state);
+	if (rc) {
+		errno = rc;
+		return err_errno(err, ERR_HARNESS, "pthread_create");
+	}
+	state->have_loop = true;
+	return 0;
+}
+
+static void stop_loop(struct engine_state *state)
+{
+	if (!state->have_loop)
+		return;
+	__atomic_store_n(&state->loop_stop, true, __ATOMIC_RELEASE);
+	int timer = virEventAddTimeout(0, on_wake, NULL, NULL);
+	pthread_join(state->loop, NULL);
+	if (timer >= 0)
+		virEventRemoveTimeout(timer);
+}
+
+/* ---- the connection ---- */
+
+static char *version_text(const char *name, unsigned long v)
+{
+	return xasprintf("%s %lu.%lu.%lu", name, v / 1000000, v / 1000 % 1000, v % 1000);
+}
+
+static int learn_versions(struct engine_state *state, struct err *err)
+{
+	unsigned long lib, hv;
+
+	if (virGetVersion(&lib, NULL, NULL) < 0 || virConnectGetVersion(state->conn, &hv) < 0)
+		return libvirt_error(err, "no usable QEMU");
+	state->library = version_text("libvirt", lib);
+	state->hypervisor = version_text("QEMU", hv);
+	return 0;
+}
+
+static int connect_to(struct engine_state *state, struct err *err)
+{
+	if (state->embedded) {
+		state->root = xasprintf("%s/libvirt", state->config->workdir);
+		if (embed_root_make(state->root, err))
+			return -1;
+		state->uri = embed_root_uri(state->root);
+		if (prctl(PR_SET_CHILD_SUBREAPER, 1))
+			return err_errno(err, ERR_HARNESS, "cannot become a subreaper");
+	} else {
+		state->uri = xstrdup(state->config->uri);
+		/* The daemon's QEMU, perhaps of another user, must reach its sockets. */
+		if (chmod(state->config->workdir, 0711))
+			return err_errno(err, ERR_HARNESS, "%s", state->config->workdir);
+	}
+	state->conn = virConnectOpen(state->uri);
+	if (!state->conn) {
+		libvirt_error(err, state->embedded ? "libvirt's embedded QEMU driver" : state->uri);
+		return -1;
+	}
+	state->lifecycle_id = virConnectDomainEventRegisterAny(
+		state->conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+		VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), state, NULL);
+	state->reboot_id = virConnectDomainEventRegisterAny(
+		state->conn, NULL, VIR_DOMAIN_EVENT_ID_REBOOT, VIR_DOMAIN_EVENT_CALLBACK(on_reboot),
+		state, NULL);
+	if (state->lifecycle_id < 0 || state->reboot_id < 0)
+		return libvirt_error(err, "libvirt's domain events");
+	return learn_versions(state, err);
+}
+
+static void libvirt_close(struct engine_state *state)
+{
+	if (state->conn) {
+		if (state->lifecycle_id >= 0)
+			virConnectDomainEventDeregisterAny(state->conn, state->lifecycle_id);
+		if (state->reboot_id >= 0)
+			virConnectDomainEventDeregisterAny(state->conn, state->reboot_id);
+		virConnectClose(state->conn);
+	}
+	stop_loop(state);
+	pthread_cond_destroy(&state->gone_cond);
+	pthread_mutex_destroy(&state->lock);
+	free(state->root);
+	free(state->uri);
+	free(state->hypervisor);
+	free(state->library);
+	free(state);
+}
+
+static int libvirt_open(const struct engine_config *config, struct engine_state **out,
+			struct err *err)
+{
+	struct engine_state *state = xcalloc(1, sizeof(*state));
+	pthread_condattr_t attr;
+
+	state->config = config;
+	state->embedded = !config->uri;
+	state->lifecycle_id = state->reboot_id = -1;
+	pthread_mutex_init(&state->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&state->gone_cond, &attr);
+	pthread_condattr_destroy(&attr);
+	virSetErrorFunc(NULL, keep_quiet);
+	if (start_loop(state, err) || connect_to(state, err)) {
+		libvirt_close(state);
+		return -1;
+	}
+	*out = state;
+	return 0;
+}
+
+static void libvirt_facts(struct engine_state *state, struct engine_facts *out)
+{
+	*out = (struct engine_facts){
+		.uri = state->uri,
+		.hypervisor = state->hypervisor,
+		.library = state->library,
+		.machine = MACHINE,
+		.cpu = cpu_mode(state->config->accel),
+	};
+}
+
+/* ---- one VM ---- */
+
+static void free_vm(struct libvirt_vm *v)
+{
+	struct err err;
+
+	if (v->domain)
+		virDomainFree(v->domain);
+	if (v->vm.console_fd >= 0)
+		close(v->vm.console_fd);
+	if (v->vm.agent_fd >= 0)
+		close(v->vm.agent_fd);
+	if (v->vm.event_fd >= 0)
+		close(v->vm.event_fd);
+	if (v->event_write_fd >= 0)
+		close(v->event_write_fd);
+	if (v->dir && fs_rmtree(v->dir, &err))
+		log_error("%s", err.msg);
+	free(v->dir);
+	free(v->name);
+	free(v);
+}
+
+static void list_add(struct libvirt_vm *v)
+{
+	pthread_mutex_lock(&v->state->lock);
+	v->next = v->state->vms;
+	v->state->vms = v;
+	pthread_mutex_unlock(&v->state->lock);
+}
+
+static void list_remove(struct libvirt_vm *v)
+{
+	pthread_mutex_lock(&v->state->lock);
+	for (struct libvirt_vm **p = &v->state->vms; *p; p = &(*p)->next)
+		if (*p == v) {
+			*p = v->next;
+			break;
+		}
+	pthread_mutex_unlock(&v->state->lock);
+}
+
+static int define(const struct libvirt_vm *v, const struct vm_spec *spec, const char *console,
+		  const char *agent, char **xml, struct err *err)
+{
+	enum vm_accel accel = v->state->config->accel;
+	char memory[16], vcpus[16];
+	cleanup_buf struct buf text = BUF_INIT;
+
+	snprintf(memory, sizeof(memory), "%u", spec->memory_mib);
+	snprintf(vcpus, sizeof(vcpus), "%u", spec->vcpus);
+	const struct domain_word words[] = {
+		{ "TYPE", accel == ACCEL_KVM ? "kvm" : "qemu" },
+		{ "NAME", v->name },
+		{ "MEMORY", memory },
+		{ "VCPUS", vcpus },
+		{ "MACHINE", MACHINE },
+		{ "KERNEL", spec->kernel },
+		{ "INITRD", spec->initrd },
+		{ "CMDLINE", spec->cmdline },
+		{ "CPU", cpu_mode(accel) },
+		{ "CONSOLE", console },
+		{ "AGENT", agent },
+		{ NULL, NULL },
+	};
+	if (domain_fill(embed_domain_xml().data, words, &text, err))
+		return -1;
+	*xml = buf_steal(&text);
+	return 0;
+}
+
+/* The pid of a QEMU that the embedded driver has just started, if it is our child as it should
+ * be; 0 else, and virDomainDestroy must do. */
+static pid_t find_pid(const struct libvirt_vm *v)
+{
+	cleanup_free char *path = xasprintf("%s/run/qemu/%s.pid", v->state->root, v->name);
+	cleanup_buf struct buf text = BUF_INIT;
+	siginfo_t info;
+	struct err err;
+
+	if (!v->state->embedded || fs_read(path, 32, &text, ERR_HARNESS, &err))
+		return 0;
+	pid_t pid = (pid_t)strtol(text.data, NULL, 10);
+	if (pid <= 1 || waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT))
+		return 0;
+	return pid;
+}
+
+static int create(struct libvirt_vm *v, const char *xml, struct err *err)
+{
+	unsigned flags = v->state->embedded ? 0 : VIR_DOMAIN_START_AUTODESTROY;
+
+	v->domain = virDomainCreateXML(v->state->conn, xml, flags);
+	if (!v->domain) {
+		v->gone = true;
+		return libvirt_error(err, "libvirt cannot start the VM");
+	}
+	v->pid = find_pid(v);
+	return 0;
+}
+
+static int libvirt_stop(struct vm *vm, struct err *err);
+
+static int launch(struct libvirt_vm *v, const struct vm_spec *spec, char **definition,
+		  struct err *err)
+{
+	cleanup_free char *console = xasprintf("%s/console", v->dir);
+	cleanup_free char *agent = xasprintf("%s/agent", v->dir);
+	cleanup_fd int console_fd = -1, agent_fd = -1;
+	cleanup_free char *xml = NULL;
+	bool other_user = !v->state->embedded;
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK))
+		return err_errno(err, ERR_HARNESS, "pipe");
+	v->vm.event_fd = ends[0];
+	v->event_write_fd = ends[1];
+	if (fs_mkdirs(v->dir, err) || listener_open(console, other_user, &console_fd, err) ||
+	    listener_open(agent, other_user, &agent_fd, err) ||
+	    define(v, spec, console, agent, &xml, err) || create(v, xml, err))
+		return -1;
+	int64_t deadline = clock_ms() + CONNECT_LIMIT_MS;
+	if (listener_accept(console_fd, console, deadline, &v->vm.console_fd, err) ||
+	    listener_accept(agent_fd, agent, deadline, &v->vm.agent_fd, err))
+		return -1;
+	*definition = steal(xml);
+	return 0;
+}
+
+static int libvirt_start(struct engine_state *state, const struct vm_spec *spec, struct vm **out,
+			 char **definition, struct err *err)
+{
+	struct libvirt_vm *v = xcalloc(1, sizeof(*v));
+	struct err later;
+
+	v->vm = (struct vm){ &engine_libvirt, -1, -1, -1 };
+	v->event_write_fd = -1;
+	v->state = state;
+	v->name = xasprintf("kvmrepro-%d-%u", (int)getpid(), spec->number);
+	v->dir = xasprintf("%s/%u", state->config->workdir, spec->number);
+	list_add(v);
+	if (launch(v, spec, definition, err)) {
+		if (libvirt_stop(&v->vm, &later))
+			log_error("%s", later.msg);
+		return -1;
+	}
+	*out = &v->vm;
+	return 0;
+}
+
+/* Whether libvirt has said within limit_ms that the VM is gone. */
+static bool wait_gone(struct libvirt_vm *v, int64_t limit_ms)
+{
+	int64_t until = clock_ms() + limit_ms;
+	struct timespec ts = { until / 1000, until % 1000 * 1000000 };
+
+	pthread_mutex_lock(&v->state->lock);
+	while (!v->gone)
+		if (pthread_cond_timedwait(&v->state->gone_cond, &v->state->lock, &ts))
+			break;
+	bool gone = v->gone;
+	pthread_mutex_unlock(&v->state->lock);
+	return gone;
+}
+
+static int libvirt_stop(struct vm *vm, struct err *err)
+{
+	struct libvirt_vm *v = (struct libvirt_vm *)vm;
+	int rc = 0;
+
+	if (v->pid) {
+		kill(v->pid, SIGKILL);
+		while (waitpid(v->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	if (!wait_gone(v, v->pid ? GONE_LIMIT_MS : 0) && v->domain &&
+	    virDomainDestroy(v->domain) < 0 && !wait_gone(v, GONE_LIMIT_MS))
+		rc = libvirt_error(err, "libvirt cannot end the VM");
+	list_remove(v);
+	free_vm(v);
+	return rc;
+}
+
+const struct engine engine_libvirt = {
+	.name = "libvirt",
+	.open = libvirt_open,
+	.close = libvirt_close,
+	.facts = libvirt_facts,
+	.start = libvirt_start,
+	.stop = libvirt_stop,
+};
