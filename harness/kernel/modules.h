@@ -48,8 +48,7 @@ extern const char *const modules_for_kvm[];
  * Find the modules directory of image. given is the user's --modules DIR or NULL; it may be the
  * directory itself, a tree that was built, or a root with (usr/)lib/modules/RELEASE in it. Without
  * it, in this order: the built tree of which the image is TREE/arch/x86/boot/bzImage; the root of
- * which it is ROOT/boot/vmlinuz-RELEASE (or, for other names, any file in ROOT/boot); and
- * /lib/modules/RELEASE. *out is NULL when there is none, else the caller frees it. ERR_INPUT when
+ * which it is ROOT/boot/FILE or ROOT/FILE; and the host's own root. *out is NULL when there is none, else the caller frees it. ERR_INPUT when
  * given is no directory.
  */
 int modules_find_dir(const struct kernel_image *image, const char *given, char **out,

@@ -1,0 +1,34 @@
+/* One module file: its bytes, and what its .modinfo section says. */
+#ifndef KERNEL_MODINFO_H
+#define KERNEL_MODINFO_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct modinfo_dep {
+	char *name; /* as module_name() makes it */
+	bool soft;  /* to be loaded before if it is there */
+};
+
+struct modinfo {
+	char *release;               /* the first word of vermagic */
+	struct modinfo_dep *depends; /* n_depends, soft ones first; no name twice */
+	size_t n_depends;
+};
+
+/* Dependencies that one module may list. */
+#define MODINFO_MAX_DEPENDS 256
+
+/* Read the module at path, which may be compressed. ERR_INPUT when it is none. The caller gives out
+ * to modinfo_free(). */
+int modinfo_read(const char *path, struct modinfo *out, struct err *err);
+
+/* May be called on a zeroed struct; leaves one. */
+void modinfo_free(struct modinfo *info);
+
+/* The kernel's name of a module: '-' is '_'. The caller frees it. */
+char *module_name(const char *s, size_t len);
+
+#endif
