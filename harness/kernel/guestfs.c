@@ -95,7 +95,7 @@ static int add_plan(struct initramfs *fs, const struct initramfs_spec *spec, str
 		return err_set(err, ERR_HARNESS, "initramfs: more than %d reproducers",
 			       PROTO_MAX_REPROS);
 	write_plan(spec, &plan);
-	if (plan.len > PROTO_PLAN_BYTES)
+	if (plan.len >= PROTO_PLAN_BYTES - 1)
 		return err_set(err, ERR_HARNESS, "initramfs: the plan is too long");
 	return initramfs_add_file(fs, PROTO_PLAN_PATH, 0600, plan.data, plan.len, err);
 }

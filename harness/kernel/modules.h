@@ -18,8 +18,8 @@ struct kernel_image;
 
 /* Limits on what a tree may hold; past them it is refused. */
 #define MODULE_BYTES        (256UL * 1024 * 1024) /* one module, decompressed */
-#define MODULES_MAX         256                   /* modules in one closure */
-#define MODULES_MAX_ENTRIES 1000000               /* files and directories walked */
+#define MODULES_MAX         32      /* in one closure; the guest's init takes no more */
+#define MODULES_MAX_ENTRIES 1000000 /* files and directories walked */
 
 struct kernel_module {
 	char *name;         /* "kvm_amd": '_', as the kernel names it */
@@ -48,8 +48,8 @@ extern const char *const modules_for_kvm[];
  * Find the modules directory of image. given is the user's --modules DIR or NULL; it may be the
  * directory itself, a tree that was built, or a root with (usr/)lib/modules/RELEASE in it. Without
  * it, in this order: the built tree of which the image is TREE/arch/x86/boot/bzImage; the root of
- * which it is ROOT/boot/FILE or ROOT/FILE; and the host's own root. *out is NULL when there is none, else the caller frees it. ERR_INPUT when
- * given is no directory.
+ * which it is ROOT/boot/FILE or ROOT/FILE; and the host's own root. *out is NULL when there is
+ * none, else the caller frees it. ERR_INPUT when given is no directory.
  */
 int modules_find_dir(const struct kernel_image *image, const char *given, char **out,
 		     struct err *err);
