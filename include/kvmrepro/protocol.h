@@ -25,31 +25,42 @@
 /*
  * Guest to harness, in the order in which they come:
  *
- *  hello	release= version= vendor= features= cpus= nested=
+ *  hello	release= version= vendor= features= cpus=
  *		version is uname's (build number and date); vendor the CPUID vendor string; features a
- *		comma list out of svm, vmx; cpus those online; nested Y, N or empty (the nested
- *		parameter of kvm_amd or kvm_intel, after the modules are loaded).
- *  module	name= ok=1 | name= ok=0 why=		one for each module line of the plan
- *  canary	ok=1 kvm= | ok=0 why=			kvm: kvm_amd or kvm_intel
+ *		comma list out of svm, vmx; cpus those online.
+ *  module	name= ok=1 | name= ok=0 why=		one for each module line of the plan; name is
+ *						the file's without .ko. Already there is ok.
+ *  canary	ok=1 kvm= nested= | ok=0 why=		kvm: kvm_amd or kvm_intel; nested: Y or N,
+ *						whether KVM offers SVM or VMX to its guests.
+ *						After ok=0 comes "done": nothing was run.
  *  ready						waits for "go"
  *  start	id= name=				a reproducer begins
  *  output	id= data=				what it printed, stdout and stderr together
- *  dropped	id= bytes=				output past PROTO_OUTPUT_BYTES, not sent
- *  skip	id= name= why=				cannot run here (needs vmx, CPU has svm)
- *  end	id= how= [code=] ms=			how: exit (code = status), signal (code = number),
- *						timeout (its duration was over; killed)
- *  stuck	id= pid= state= stack=			it was killed but a task of it does not go: sent
- *						every second while that is so
+ *  dropped	id= bytes=				output past PROTO_OUTPUT_BYTES, not sent: the
+ *						total, once, before "end"
+ *  skip	id= name= why=				cannot run here (needs vmx, CPU has svm); in
+ *						place of start and end
+ *  end	id= how= [code=] [why=] ms=		how: exit (code = status), signal (code = number),
+ *						timeout (its duration was over; it and all its
+ *						descendants were killed and are gone), stuck
+ *						(killed, and not gone after stuck_ms), failed (it
+ *						could not be started; why). exit and signal: its
+ *						first process ended so, and all others have too.
+ *  stuck	[id=] name= pid= comm= state= stack=	it was killed but this task of it has not gone
+ *						yet: sent every second for each of them, up to
+ *						8. It may still go: "end" tells. Without id: the
+ *						canary, or another of init's own helpers.
  *  beat	n= ms=					a heartbeat each PROTO_BEAT_MS of guest time, from
  *						hello to done; ms since boot
- *  done						all has run; init powers the guest off now
- *  fatal	why=					init itself cannot go on
+ *  done						nothing more is to come; init powers the guest off
+ *  fatal	why=					init itself cannot go on, and powers off
  *
  * Harness to guest:
  *
  *  go		seed=HEX [run=ID,ID...]			run: which of the plan's reproducers, in this
- *						order; without it all. seed: fresh entropy, written
- *						to /dev/urandom and credited before the first one.
+ *						order; without it all. seed: fresh entropy (512
+ *						bytes at most), credited to the kernel's random
+ *						number generator before the first one.
  */
 #define PROTO_BEAT_MS	   500
 #define PROTO_OUTPUT_BYTES (64 * 1024)

@@ -1,0 +1,309 @@
+/*
+ * A reproducer runs under a keeper: a child of init that is PID 1 of a PID namespace (where the
+ * kernel has them) with its own mounts, so that the reproducer sees neither init nor what others
+ * left behind. The keeper starts it, reports how its first process ended, and stays until all its
+ * descendants have ended too; a reproducer that daemonizes has its full time. Killing does not
+ * depend on any of that (see task.c).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "mounts.h"
+#include "runner.h"
+#include "task.h"
+
+/* What the keeper tells init. */
+struct report {
+	int error;  /* of exec(), or 0 */
+	int status; /* from wait() */
+};
+
+struct running {
+	struct task task;
+	const struct plan_repro *repro;
+	int out_fd;    /* what it prints; -1 once closed */
+	int report_fd; /* from the keeper */
+	struct report report;
+	bool reported;
+	size_t sent, dropped;
+	char why[64]; /* the keeper could not be started */
+};
+
+static void set_limits(void)
+{
+	/* As syzkaller's, but for those that would only get in the way of a bigger program. */
+	static const struct {
+		int what;
+		rlim_t value;
+	} limits[] = {
+		{ RLIMIT_CORE, 0 },
+		{ RLIMIT_FSIZE, 136 << 20 },
+		{ RLIMIT_MEMLOCK, 32 << 20 },
+		{ RLIMIT_NOFILE, 1024 },
+	};
+
+	for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
+		struct rlimit lim = { limits[i].value, limits[i].value };
+
+		setrlimit(limits[i].what, &lim);
+	}
+}
+
+/* The reproducer's first process. Comes back only where exec() fails, with its errno. */
+static int become(const struct plan_repro *r, int out)
+{
+	static char *const env[] = { "PATH=/sbin:/usr/sbin:/bin:/usr/bin", "HOME=/", "TERM=dumb",
+				     NULL };
+	char *argv[] = { r->path, NULL };
+	char dir[128];
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	setsid();
+	snprintf(dir, sizeof(dir), "/tmp/%s", r->name);
+	mkdir(dir, 0777);
+	if (chdir(dir))
+		return errno;
+	write_file("/proc/self/oom_score_adj", "1000");
+	set_limits();
+	dup2(null, 0);
+	dup2(out, 1);
+	dup2(out, 2);
+	umask(022);
+	execve(r->path, argv, env);
+	return errno;
+}
+
+static void keep(const struct plan_repro *r, int out, int report_fd)
+{
+	struct report report = { 0 };
+	int status, exec_pipe[2];
+	pid_t first, pid;
+
+	/* Without a PID namespace: what loses its father comes here, not to init. */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	mounts_private();
+	if (pipe2(exec_pipe, O_CLOEXEC))
+		return;
+	first = fork();
+	if (!first) {
+		int error = become(r, out);
+
+		if (write(exec_pipe[1], &error, sizeof(error)) < 0)
+			_exit(126);
+		_exit(127);
+	}
+	close(out);
+	close(exec_pipe[1]);
+	if (first < 0)
+		report.error = errno;
+	else if (read(exec_pipe[0], &report.error, sizeof(report.error)) < 0)
+		report.error = errno;
+	close(exec_pipe[0]);
+	while ((pid = wait(&status)) > 0 || errno == EINTR) {
+		if (pid != first)
+			continue;
+		report.status = status;
+		if (write(report_fd, &report, sizeof(report)) < 0)
+			return;
+	}
+	if (first < 0 && write(report_fd, &report, sizeof(report)) < 0)
+		return;
+}
+
+/* Starts the keeper, in namespaces as the kernel has them. */
+static const char *start(struct running *run)
+{
+	int out[2], report[2];
+	pid_t pid;
+
+	if (pipe2(out, O_CLOEXEC))
+		return strerror(errno);
+	if (pipe2(report, O_CLOEXEC)) {
+		close(out[0]);
+		close(out[1]);
+		return strerror(errno);
+	}
+	pid = task_fork(CLONE_NEWPID | CLONE_NEWNS);
+	if (pid == -EINVAL || pid == -EPERM)
+		pid = task_fork(CLONE_NEWNS);
+	if (!pid) {
+		keep(run->repro, out[1], report[1]);
+		_exit(0);
+	}
+	close(out[1]);
+	close(report[1]);
+	fcntl(out[0], F_SETFL, O_NONBLOCK);
+	fcntl(report[0], F_SETFL, O_NONBLOCK);
+	run->task.pid = pid;
+	run->out_fd = out[0];
+	run->report_fd = report[0];
+	return pid < 0 ? strerror(-pid) : NULL;
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* A third of a frame, for each byte may become three. */
+#define CHUNK_BYTES ((PROTO_FRAME_BYTES - 128) / 3)
+
+static void forward(struct guest *g, struct running *run, const char *data, size_t size)
+{
+	size_t left = PROTO_OUTPUT_BYTES - run->sent;
+	size_t take = size < left ? size : left;
+	struct frame f;
+
+	run->dropped += size - take;
+	run->sent += take;
+	while (take) {
+		size_t n = take < CHUNK_BYTES ? take : CHUNK_BYTES;
+
+		frame_begin(&f, &g->agent, "output");
+		frame_num(&f, "id", run->task.id);
+		frame_data(&f, "data", data, n);
+		if (!agent_send(&g->agent, &f))
+			run->dropped += n;
+		data += n;
+		take -= n;
+	}
+}
+
+/* Reads what it printed, at most one buffer, so that heartbeats go on. False: nothing was there. */
+static bool drain(struct guest *g, struct running *run)
+{
+	char buf[16384];
+	ssize_t n = run->out_fd < 0 ? -1 : read(run->out_fd, buf, sizeof(buf));
+
+	if (n > 0)
+		forward(g, run, buf, (size_t)n);
+	else if (!n)
+		close_fd(&run->out_fd);
+	return n > 0;
+}
+
+static void hear(struct running *run)
+{
+	ssize_t n = read(run->report_fd, &run->report, sizeof(run->report));
+
+	if (n == sizeof(run->report))
+		run->reported = true;
+	else if (n >= 0 || errno != EAGAIN)
+		close_fd(&run->report_fd);
+}
+
+static void watch(struct guest *g, struct running *run, int64_t end)
+{
+	while (!task_gone(g, &run->task) && now_ms() < end) {
+		struct pollfd fds[2] = {
+			{ .fd = run->out_fd, .events = POLLIN },
+			{ .fd = run->report_fd, .events = POLLIN },
+		};
+
+		agent_wait(&g->agent, fds, 2, end);
+		if (fds[0].revents)
+			drain(g, run);
+		if (fds[1].revents)
+			hear(run);
+	}
+}
+
+/* `killed` is NULL where it ended by itself. */
+static void send_end(struct guest *g, const struct running *run, const char *killed, int64_t ms)
+{
+	int status = run->reported ? run->report.status : run->task.status;
+	struct frame f;
+
+	if (run->dropped) {
+		frame_begin(&f, &g->agent, "dropped");
+		frame_num(&f, "id", run->task.id);
+		frame_num(&f, "bytes", (long long)run->dropped);
+		agent_send(&g->agent, &f);
+	}
+	frame_begin(&f, &g->agent, "end");
+	frame_num(&f, "id", run->task.id);
+	if (killed) {
+		frame_str(&f, "how", killed);
+	} else if (*run->why || run->report.error) {
+		frame_str(&f, "how", "failed");
+		frame_str(&f, "why", *run->why ? run->why : strerror(run->report.error));
+	} else if (WIFSIGNALED(status)) {
+		frame_str(&f, "how", "signal");
+		frame_num(&f, "code", WTERMSIG(status));
+	} else {
+		frame_str(&f, "how", "exit");
+		frame_num(&f, "code", WEXITSTATUS(status));
+	}
+	frame_num(&f, "ms", ms);
+	agent_send(&g->agent, &f);
+}
+
+static bool can_run(struct guest *g, int id)
+{
+	const struct plan_repro *r = &g->plan.repros[id];
+	bool svm = !strcmp(r->needs, "svm"), vmx = !strcmp(r->needs, "vmx");
+	char why[64] = "";
+	struct frame f;
+
+	if ((svm && !g->svm) || (vmx && !g->vmx))
+		snprintf(why, sizeof(why), "needs %s, the CPU has %s", r->needs,
+			 g->svm   ? "svm"
+			 : g->vmx ? "vmx"
+				  : "neither svm nor vmx");
+	else if ((svm || vmx) && !g->nested)
+		snprintf(why, sizeof(why), "needs %s, KVM does not offer it to guests", r->needs);
+	if (!*why)
+		return true;
+	frame_begin(&f, &g->agent, "skip");
+	frame_num(&f, "id", id);
+	frame_str(&f, "name", r->name);
+	frame_str(&f, "why", why);
+	agent_send(&g->agent, &f);
+	return false;
+}
+
+void runner_run(struct guest *g, int id)
+{
+	const struct plan_repro *r = &g->plan.repros[id];
+	struct running run = { .task = { .name = r->name, .id = id }, .repro = r };
+	int64_t begin, ms;
+	struct frame f;
+	const char *why, *killed = NULL;
+
+	if (!can_run(g, id))
+		return;
+	frame_begin(&f, &g->agent, "start");
+	frame_num(&f, "id", id);
+	frame_str(&f, "name", r->name);
+	agent_send(&g->agent, &f);
+	begin = now_ms();
+	why = start(&run);
+	if (!why)
+		watch(g, &run, begin + r->duration_ms);
+	ms = now_ms() - begin;
+	if (why)
+		snprintf(run.why, sizeof(run.why), "%s", why);
+	else if (!task_gone(g, &run.task))
+		killed = task_end(g, &run.task) ? "timeout" : "stuck";
+	else
+		kill(-1, SIGKILL);
+	if (!why)
+		hear(&run);
+	/* Bounded, for a process that could not be killed may print on. */
+	for (size_t left = 64; left && drain(g, &run); left--)
+		;
+	close_fd(&run.out_fd);
+	close_fd(&run.report_fd);
+	send_end(g, &run, killed, ms);
+}

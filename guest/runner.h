@@ -1,0 +1,10 @@
+/* Runs the plan's reproducers. */
+#ifndef GUEST_RUNNER_H
+#define GUEST_RUNNER_H
+
+#include "guest.h"
+
+/* Runs reproducer `id` of the plan to its end, with all the frames that it gives rise to. */
+void runner_run(struct guest *g, int id);
+
+#endif
