@@ -18,7 +18,7 @@ struct engine_config {
 	const char *uri;     /* libvirt: where to connect; NULL: the embedded driver */
 	const char *replay;  /* replay: the directory of a recorded run or trial */
 	const char *workdir; /* private directory of the run, absolute; the caller removes it */
-	enum vm_accel accel; /* libvirt: what the domains use */
+	enum vm_accel accel; /* libvirt: what the domains use; may change until the first start() */
 };
 
 /* One VM to start. Strings belong to the caller and are needed only while start() runs. */
@@ -65,6 +65,9 @@ struct engine {
 	/* All VMs have been stopped. */
 	void (*close)(struct engine_state *state);
 	void (*facts)(struct engine_state *state, struct engine_facts *out);
+	/* Whether VMs with KVM can be had as far as the engine itself knows; why not, if not. NULL:
+	 * the engine has no choice of accelerators. */
+	bool (*kvm_usable)(struct engine_state *state, char *why, size_t why_bytes);
 
 	/* Start a VM; may be called from several threads. On success *definition is the text that
 	 * defines it (the domain's XML), which the caller frees, or NULL. */

@@ -269,6 +269,23 @@ static void libvirt_facts(struct engine_state *state, struct engine_facts *out)
 	};
 }
 
+/* libvirt's word: QEMU here runs KVM domains, with the host's CPU passed through. */
+static bool libvirt_kvm_usable(struct engine_state *state, char *why, size_t why_bytes)
+{
+	char *xml = virConnectGetDomainCapabilities(state->conn, NULL, "x86_64", MACHINE, "kvm", 0);
+	bool usable = xml && strstr(xml, "<mode name='host-passthrough' supported='yes'");
+	struct err err;
+
+	if (!xml) {
+		libvirt_error(&err, "libvirt");
+		snprintf(why, why_bytes, "%.200s", err.msg);
+	} else if (!usable) {
+		snprintf(why, why_bytes, "libvirt cannot pass the host's CPU to a KVM domain");
+	}
+	free(xml);
+	return usable;
+}
+
 /* ---- one VM ---- */
 
 static void free_vm(struct libvirt_vm *v)
@@ -457,6 +474,7 @@ const struct engine engine_libvirt = {
 	.open = libvirt_open,
 	.close = libvirt_close,
 	.facts = libvirt_facts,
+	.kvm_usable = libvirt_kvm_usable,
 	.start = libvirt_start,
 	.stop = libvirt_stop,
 };

@@ -1,0 +1,120 @@
+/* The results store; see store.h. */
+#include "report/store.h"
+
+#include "base/cleanup.h"
+#include "base/fs.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+static char *default_dir(struct err *err)
+{
+	cleanup_free char *base = NULL;
+	time_t now = time(NULL);
+	struct tm tm;
+	char stamp[32];
+
+	if (fs_xdg("XDG_STATE_HOME", ".local/state", &base, err))
+		return NULL;
+	gmtime_r(&now, &tm);
+	strftime(stamp, sizeof(stamp), "%Y%m%d-%H%M%S", &tm);
+	return xasprintf("%s/runs/%s-%d", base, stamp, (int)getpid());
+}
+
+int store_open(const char *given, struct store *out, struct err *err)
+{
+	cleanup_free char *dir = given ? xstrdup(given) : default_dir(err);
+
+	if (!dir)
+		return -1;
+	cleanup_free char *run = xasprintf("%s/run.json", dir);
+	if (fs_exists(run))
+		return err_set(err, ERR_INPUT,
+			       "%s holds a run already; name another directory with --out", dir);
+	if (fs_mkdirs(dir, err)) {
+		err->kind = given ? ERR_INPUT : ERR_HARNESS;
+		return -1;
+	}
+	if (access(dir, W_OK | X_OK))
+		return err_errno(err, given ? ERR_INPUT : ERR_HARNESS, "cannot write to %s", dir);
+	char *full = realpath(dir, NULL);
+	if (!full)
+		return err_errno(err, ERR_HARNESS, "%s", dir);
+	out->dir = full;
+	return 0;
+}
+
+void store_close(struct store *store)
+{
+	free(store->dir);
+	store->dir = NULL;
+}
+
+static char *trial_dir(const struct store *store, unsigned number)
+{
+	return xasprintf("%s/trial-%03u", store->dir, number);
+}
+
+int store_begin_trial(const struct store *store, unsigned number, char **console_path,
+		      struct err *err)
+{
+	cleanup_free char *dir = trial_dir(store, number);
+
+	if (fs_mkdirs(dir, err))
+		return -1;
+	*console_path = xasprintf("%s/console.log.gz", dir);
+	return 0;
+}
+
+void store_drop_trial(const struct store *store, unsigned number)
+{
+	cleanup_free char *dir = trial_dir(store, number);
+
+	rmdir(dir);
+}
+
+static int write_outputs(const char *dir, const struct trial_result *result,
+			 const struct reproducers *repros, struct err *err)
+{
+	for (size_t i = 0; i < result->n_repros; i++) {
+		const struct buf *output = &result->repros[i].output;
+		cleanup_free char *path =
+			xasprintf("%s/output-%s.log.gz", dir, repros->v[i].name);
+
+		if (output->len && fs_write_gz(path, output->data, output->len, err))
+			return -1;
+	}
+	return 0;
+}
+
+int store_trial(const struct store *store, const struct trial_result *result,
+		const struct reproducers *repros, struct err *err)
+{
+	cleanup_free char *dir = trial_dir(store, result->number);
+	cleanup_free char *agent = xasprintf("%s/agent.log.gz", dir);
+	cleanup_free char *report = xasprintf("%s/report.txt", dir);
+	cleanup_free char *domain = xasprintf("%s/domain.xml", store->dir);
+
+	if (result->definition && !fs_exists(domain) &&
+	    fs_write(domain, result->definition, strlen(result->definition), err))
+		return -1;
+	if (result->report && fs_write(report, result->report, strlen(result->report), err))
+		return -1;
+	if (fs_write_gz(agent, result->agent_log.data, result->agent_log.len, err))
+		return -1;
+	return write_outputs(dir, result, repros, err);
+}
+
+int store_run(const struct store *store, const json_t *run, struct err *err)
+{
+	cleanup_free char *path = xasprintf("%s/run.json", store->dir);
+	cleanup_free char *text = json_dumps(run, JSON_INDENT(2));
+
+	if (!text)
+		return err_set(err, ERR_HARNESS, "%s: cannot be made into JSON", path);
+	cleanup_free char *line = xasprintf("%s\n", text);
+	return fs_write(path, line, strlen(line), err);
+}

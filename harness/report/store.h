@@ -1,0 +1,46 @@
+/* The results store: where a run's evidence is kept. */
+#ifndef REPORT_STORE_H
+#define REPORT_STORE_H
+
+#include "base/err.h"
+#include "trial.h"
+
+#include <jansson.h>
+
+/*
+ *	DIR/run.json			the whole run (docs/run-json.md)
+ *	DIR/domain.xml			the domain of the first trial that started
+ *	DIR/trial-NNN/console.log.gz	what the kernel printed
+ *	DIR/trial-NNN/agent.log.gz	what init said, and the VM's events (replay reads both)
+ *	DIR/trial-NNN/report.txt	the crash report's own lines
+ *	DIR/trial-NNN/output-NAME.log.gz	what the reproducer printed
+ *
+ * Every file appears whole or not at all.
+ */
+struct store {
+	char *dir; /* absolute */
+};
+
+/*
+ * given: the user's --out, made if need be; it may not hold a run already (ERR_INPUT). NULL: a new
+ * directory "YYYYMMDD-HHMMSS-PID" under $XDG_STATE_HOME/kvmrepro/runs.
+ */
+int store_open(const char *given, struct store *out, struct err *err);
+void store_close(struct store *store);
+
+/* Make the directory of trial number; *console_path is where its console goes. The caller frees
+ * it. */
+int store_begin_trial(const struct store *store, unsigned number, char **console_path,
+		      struct err *err);
+
+/* Keep what the trial gave besides its console. */
+int store_trial(const struct store *store, const struct trial_result *result,
+		const struct reproducers *repros, struct err *err);
+
+/* Write run.json, in place of an earlier one. */
+int store_run(const struct store *store, const json_t *run, struct err *err);
+
+/* Take the directory of a trial that gave no outcome away if it is empty. */
+void store_drop_trial(const struct store *store, unsigned number);
+
+#endif

@@ -1,0 +1,422 @@
+/*
+ * One trial. A loop over four descriptors (console, agent, events, interruption) that ends when
+ * something decides the outcome: a crash report, the agent's words, the VM's own end, a limit.
+ * What decides first is only pending until the console has fallen quiet: the kernel's report is
+ * better evidence than a reset or a lost line, and may be a moment behind them.
+ */
+#include "trial.h"
+
+#include "agent.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "console.h"
+#include "interrupt.h"
+#include "kernel/initramfs.h"
+#include "trial_frames.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define QUIET_MS	1000  /* no output for so long: a report without an end marker is over */
+#define COMPLETE_QUIET_MS 60  /* what follows the end of a report at once is evidence too */
+#define SETTLE_QUIET_MS 300   /* for the report behind a reset, a failed canary, ... */
+#define SETTLE_LIMIT_MS 10000 /* a console that never falls quiet is cut off */
+#define POWER_OFF_MS	5000  /* from "done" to the kernel's last word */
+#define DIED_MS		2000  /* from the end of a line to libvirt's word why */
+#define SPARE_MS	30000 /* guest time that init may take beside the reproducers */
+#define FRAMES_A_TURN	256   /* so that an agent's flood does not starve the console */
+
+static void random_hex(char *out, size_t bytes)
+{
+	unsigned char raw[32];
+
+	if (getrandom(raw, bytes, 0) != (ssize_t)bytes)
+		abort(); /* cannot fail for 256 bytes or less (getrandom(2)) */
+	for (size_t i = 0; i < bytes; i++)
+		sprintf(out + 2 * i, "%02x", raw[i]);
+}
+
+/* ---- what decides ---- */
+
+void trial_pend(struct trial *t, enum outcome_kind kind, const char *title, int64_t quiet_ms)
+{
+	if (t->pending)
+		return;
+	t->pending = true;
+	t->pending_ms = clock_ms();
+	t->quiet_ms = quiet_ms;
+	t->result->outcome.kind = kind;
+	t->result->outcome.title = title ? xstrdup(title) : NULL;
+}
+
+/* What a failure of the kernel is called in the phase that the trial is in. */
+static enum outcome_kind kind_now(const struct trial *t)
+{
+	return t->phase == PHASE_BOOT	? OUTCOME_BOOT_FAILED :
+	       t->phase == PHASE_CANARY ? OUTCOME_TESTING_FAILED :
+					  OUTCOME_CRASHED;
+}
+
+/* The first report that is not a known uninteresting one. */
+static const struct oops_report *first_report(const struct trial *t)
+{
+	const struct oops *o = console_oops(t->console);
+
+	for (size_t i = 0; i < oops_count(o); i++)
+		if (!oops_get(o, i)->suppressed)
+			return oops_get(o, i);
+	return NULL;
+}
+
+static void watch_console(struct trial *t)
+{
+	enum oops_state state = oops_state(console_oops(t->console));
+
+	if (state == OOPS_NONE || (state == OOPS_COMPLETE && !first_report(t)))
+		return;
+	if (!t->crash_ms) {
+		t->crash_ms = clock_ms();
+		t->crash_kind = kind_now(t);
+	}
+}
+
+static int take_console(struct trial *t, struct err *err)
+{
+	int rc = console_read(t->console, err);
+
+	if (rc > 0)
+		watch_console(t);
+	return rc < 0 ? -1 : 0;
+}
+
+static int take_frames(struct trial *t, struct err *err)
+{
+	struct frame frame;
+	struct err why;
+	int rc = 0;
+
+	for (int i = 0; i < FRAMES_A_TURN; i++) {
+		rc = agent_next(t->agent, &frame, &why);
+		if (rc <= 0)
+			break;
+		/* What the kernel printed before this frame must be seen before it. */
+		if (take_console(t, err))
+			return -1;
+		trial_log_frame(t, &frame);
+		trial_frame(t, &frame);
+	}
+	t->frames_left = rc > 0;
+	if (rc < 0)
+		trial_pend(t, OUTCOME_INFRA, why.msg, 0);
+	if (t->say_go && !t->crash_ms && !t->pending) {
+		t->say_go = false;
+		t->phase = PHASE_RUN;
+		random_hex(t->result->seed, 32);
+		if (agent_go(t->agent, t->result->seed, NULL, &why))
+			trial_pend(t, OUTCOME_INFRA, why.msg, SETTLE_QUIET_MS);
+	}
+	return 0;
+}
+
+static void take_events(struct trial *t)
+{
+	char events[16];
+	ssize_t n = read(t->vm->event_fd, events, sizeof(events));
+
+	for (ssize_t i = 0; i < n; i++)
+		trial_log_event(t, (enum vm_event)events[i]);
+	t->off |= n > 0;
+	for (ssize_t i = 0; i < n; i++)
+		switch ((enum vm_event)events[i]) {
+		case VM_POWERED_OFF:
+			trial_pend(t, kind_now(t), TITLE_LOST_CONNECTION, SETTLE_QUIET_MS);
+			break;
+		case VM_RESET:
+			trial_pend(t, kind_now(t), TITLE_REBOOT, SETTLE_QUIET_MS);
+			break;
+		case VM_DIED:
+			trial_pend(t, OUTCOME_INFRA, "the VM's process died", SETTLE_QUIET_MS);
+			break;
+		}
+}
+
+/* ---- when it is over ---- */
+
+/* Until when the trial may go on if nothing more comes, and what it is called if it does not. */
+static int64_t silence_deadline(const struct trial *t, enum outcome_kind *kind, const char **title)
+{
+	const struct trial_limits *l = &t->config->limits;
+
+	*kind = kind_now(t);
+	switch (t->phase) {
+	case PHASE_BOOT:
+		*title = console_bytes(t->console) ? TITLE_NO_INIT : TITLE_NO_OUTPUT;
+		return t->start_ms + l->boot_ms;
+	case PHASE_CANARY:
+		*title = "the canary did not end";
+		return t->start_ms + t->result->hello_ms + l->boot_ms;
+	default:
+		/* Time for a soft lockup or an RCU stall to be reported, and once more. */
+		*title = TITLE_NO_OUTPUT;
+		return t->last_frame_ms + 2 * (int64_t)l->detector_ms + QUIET_MS;
+	}
+}
+
+/* The guest's own clock says that init should long have been done. */
+static bool overdue(const struct trial *t)
+{
+	const struct trial_limits *l = &t->config->limits;
+	int64_t budget = SPARE_MS;
+
+	for (size_t i = 0; i < t->config->repros->n; i++)
+		budget += t->config->repros->v[i].duration_ms + (int64_t)l->stuck_ms;
+	return t->phase == PHASE_RUN && t->guest_ms - t->guest_go_ms > budget;
+}
+
+static int64_t latest(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+static int64_t earliest(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* The time at which the trial ends unless something comes before. */
+static int64_t end_deadline(struct trial *t)
+{
+	int64_t last = console_last_ms(t->console);
+	enum oops_state state = oops_state(console_oops(t->console));
+	enum outcome_kind kind;
+	const char *title;
+
+	if (t->crash_ms) {
+		bool closed = state == OOPS_COMPLETE || t->off || console_eof(t->console);
+		int64_t quiet = closed ? COMPLETE_QUIET_MS : QUIET_MS;
+
+		return earliest(latest(last, t->crash_ms) + quiet, t->crash_ms + SETTLE_LIMIT_MS);
+	}
+	if (t->pending && t->phase == PHASE_DONE && !t->off)
+		return console_halted(t->console) ? 0 : t->pending_ms + POWER_OFF_MS;
+	if (t->pending)
+		return console_eof(t->console) ?
+			       0 :
+			       earliest(latest(last, t->pending_ms) + t->quiet_ms,
+					t->pending_ms + SETTLE_LIMIT_MS);
+	if (console_eof(t->console) || agent_eof(t->agent))
+		return t->eof_ms + DIED_MS;
+	return silence_deadline(t, &kind, &title);
+}
+
+/* Nothing more can be expected: give the trial a pending outcome if it has none. */
+static void conclude(struct trial *t)
+{
+	enum outcome_kind kind;
+	const char *title;
+
+	if (console_eof(t->console) || agent_eof(t->agent)) {
+		trial_pend(t, OUTCOME_INFRA, "the VM's serial line was closed", 0);
+		return;
+	}
+	silence_deadline(t, &kind, &title);
+	trial_pend(t, kind, title, 0);
+}
+
+static int turn(struct trial *t, int64_t deadline, struct err *err)
+{
+	struct pollfd p[] = {
+		{ .fd = interrupt_fd(), .events = POLLIN },
+		{ .fd = console_eof(t->console) ? -1 : t->vm->console_fd, .events = POLLIN },
+		{ .fd = agent_eof(t->agent) ? -1 : t->vm->agent_fd, .events = POLLIN },
+		{ .fd = t->off ? -1 : t->vm->event_fd, .events = POLLIN },
+	};
+	int64_t left = deadline - clock_ms();
+
+	if (poll(p, 4, t->frames_left || left < 0 ? 0 : (int)earliest(left, 60000)) < 0 &&
+	    errno != EINTR)
+		return err_errno(err, ERR_HARNESS, "poll");
+	if (p[0].revents)
+		return err_set(err, ERR_INTERRUPTED, "interrupted");
+	if (take_console(t, err) || take_frames(t, err))
+		return -1;
+	if (p[3].revents)
+		take_events(t);
+	if (!t->eof_ms && (console_eof(t->console) || agent_eof(t->agent)))
+		t->eof_ms = clock_ms();
+	if (!t->pending && overdue(t))
+		trial_pend(t, OUTCOME_INFRA, "the guest's init did not end in its time", 0);
+	return 0;
+}
+
+static int watch(struct trial *t, struct err *err)
+{
+	for (;;) {
+		int64_t deadline = end_deadline(t);
+
+		if (clock_ms() >= deadline) {
+			if (!t->crash_ms && !t->pending)
+				conclude(t);
+			return 0;
+		}
+		if (turn(t, deadline, err))
+			return -1;
+	}
+}
+
+/* ---- the outcome ---- */
+
+static void take_report(struct trial *t)
+{
+	struct trial_result *r = t->result;
+	const struct oops_report *report;
+
+	oops_finish(console_oops(t->console));
+	report = first_report(t);
+	if (!report)
+		return;
+	if (!t->crash_ms) /* closed only by the end of the console */
+		t->crash_kind = kind_now(t);
+	free(r->outcome.title);
+	r->outcome.kind = t->crash_kind;
+	r->outcome.title = xstrdup(report->title);
+	r->crash = true;
+	r->report = xstrdup(report->text);
+	r->type = report->type;
+	r->frame = report->frame ? xstrdup(report->frame) : NULL;
+	r->executor = report->executor ? xstrdup(report->executor) : NULL;
+	r->corrupted = report->corrupted;
+	r->panicked = report->panicked;
+	r->n_alt = report->n_alt;
+	r->alt = xcalloc(r->n_alt, sizeof(*r->alt));
+	for (size_t i = 0; i < r->n_alt; i++)
+		r->alt[i] = xstrdup(report->alt[i]);
+}
+
+/* ---- from start to end ---- */
+
+static int make_initrd(struct trial *t, const char *path, struct err *err)
+{
+	const struct trial_config *c = t->config;
+	const struct initramfs_spec spec = {
+		.token = t->token,
+		.detector_ms = c->limits.detector_ms,
+		.stuck_ms = c->limits.stuck_ms,
+		.modules = c->modules,
+		.repros = c->repros->v,
+		.n_repros = c->repros->n,
+	};
+	cleanup_buf struct buf plan = BUF_INIT;
+
+	if (initramfs_build_plan(&spec, &plan, err))
+		return -1;
+	cleanup_file FILE *f = fopen(path, "we");
+	if (!f || fwrite(c->initramfs->data, 1, c->initramfs->len, f) != c->initramfs->len ||
+	    fwrite(plan.data, 1, plan.len, f) != plan.len || fflush(f))
+		return err_errno(err, ERR_HARNESS, "%s", path);
+	return 0;
+}
+
+static int start_vm(struct trial *t, const char *initrd, struct err *err)
+{
+	const struct vm_spec spec = {
+		.number = t->result->number,
+		.kernel = t->config->kernel,
+		.initrd = initrd,
+		.cmdline = t->config->cmdline,
+		.token = t->token,
+		.memory_mib = t->config->memory_mib,
+		.vcpus = t->config->vcpus,
+	};
+
+	return t->config->engine->start(t->config->state, &spec, &t->vm, &t->result->definition,
+					err);
+}
+
+/* Watch the VM that runs, end it, and tell what was seen. */
+static int attend(struct trial *t, const char *console_path, struct err *err)
+{
+	char live[16];
+	struct err stop_err;
+
+	snprintf(live, sizeof(live), "#%u", t->result->number);
+	int rc = console_open(t->vm->console_fd, console_path, t->config->live ? live : NULL,
+			      &t->console, err);
+	if (!rc) {
+		t->agent = agent_new(t->vm->agent_fd, t->token);
+		rc = watch(t, err);
+	}
+	t->result->end_ms = clock_ms() - t->start_ms;
+	int64_t before = clock_ms();
+	if (t->config->engine->stop(t->vm, &stop_err))
+		log_error("run #%u: %s", t->result->number, stop_err.msg);
+	t->result->teardown_ms = clock_ms() - before;
+	if (!t->console)
+		return -1;
+	if (!rc) {
+		take_report(t);
+		t->result->crash_end_ms = clock_ms() - console_last_ms(t->console);
+		t->result->console_bytes = console_bytes(t->console);
+		t->result->agent_noise = agent_noise(t->agent);
+	}
+	agent_free(t->agent);
+	if (console_close(t->console, rc ? &stop_err : err))
+		return -1;
+	return rc;
+}
+
+int trial_run(const struct trial_config *config, unsigned number, const char *console_path,
+	      struct trial_result *out, struct err *err)
+{
+	struct trial t = { .config = config, .result = out };
+	cleanup_free char *initrd = xasprintf("%s/initrd-%u", config->workdir, number);
+	struct err why;
+
+	*out = (struct trial_result){ .number = number, .type = "", .agent_log = BUF_INIT };
+	out->n_repros = config->repros->n;
+	out->repros = xcalloc(out->n_repros, sizeof(*out->repros));
+	for (size_t i = 0; i < out->n_repros; i++)
+		out->repros[i].output = (struct buf)BUF_INIT;
+	random_hex(t.token, PROTO_TOKEN_CHARS / 2);
+	t.start_ms = t.last_frame_ms = clock_ms();
+	int rc = make_initrd(&t, initrd, err);
+	if (!rc && start_vm(&t, initrd, &why)) {
+		if (why.kind == ERR_INTERRUPTED) {
+			*err = why;
+			rc = -1;
+		} else {
+			trial_pend(&t, OUTCOME_INFRA, why.msg, 0);
+		}
+	} else if (!rc) {
+		rc = attend(&t, console_path, err);
+	}
+	unlink(initrd);
+	free(t.module_why);
+	if (rc)
+		trial_result_free(out);
+	return rc;
+}
+
+void trial_result_free(struct trial_result *result)
+{
+	for (size_t i = 0; i < result->n_repros; i++) {
+		free(result->repros[i].why);
+		buf_free(&result->repros[i].output);
+	}
+	for (size_t i = 0; i < result->n_alt; i++)
+		free(result->alt[i]);
+	char *const owned[] = { result->outcome.title, result->report,	 result->frame,
+				result->executor,      result->release,	 result->version,
+				result->vendor,	       result->features, result->nested,
+				result->kvm,	       result->definition };
+	for (size_t i = 0; i < sizeof(owned) / sizeof(*owned); i++)
+		free(owned[i]);
+	free(result->alt);
+	free(result->repros);
+	buf_free(&result->agent_log);
+	*result = (struct trial_result){ .agent_log = BUF_INIT };
+}

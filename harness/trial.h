@@ -1,0 +1,94 @@
+/* One trial: one boot of one kernel with the chosen reproducers, from start to outcome. */
+#ifndef TRIAL_H
+#define TRIAL_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "outcome.h"
+#include "reproducer.h"
+#include "vm/engine.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* How long things may take, in milliseconds. */
+struct trial_limits {
+	unsigned boot_ms;     /* from the VM's start to the agent's hello, and again to its ready */
+	unsigned detector_ms; /* what the kernel's own detectors are set to */
+	unsigned stuck_ms;    /* how long a reproducer that cannot be killed is waited for */
+};
+
+/* What all trials of a run share; everything belongs to the caller. */
+struct trial_config {
+	const struct engine *engine;
+	struct engine_state *state;
+	const char *workdir; /* absolute, private; initramfs files go there while a trial runs */
+	const char *kernel;  /* absolute path */
+	const char *cmdline;
+	const struct buf *initramfs; /* all but the plan (kernel/initramfs.h) */
+	const struct kernel_modules *modules;
+	const struct reproducers *repros;
+	unsigned memory_mib, vcpus;
+	struct trial_limits limits;
+	bool canary_only; /* end as OK when the canary has passed; nothing is run */
+	bool live;	  /* show the console on standard error */
+};
+
+/* How a reproducer fared in a trial. */
+enum repro_end {
+	REPRO_NOT_RUN, /* the trial ended before it */
+	REPRO_RUNNING, /* the trial ended during it */
+	REPRO_SKIPPED, /* cannot run on this guest's CPU */
+	REPRO_UNSUPPORTED, /* says that this kernel lacks what it needs */
+	REPRO_EXIT,
+	REPRO_SIGNAL,
+	REPRO_TIMEOUT, /* its duration was over */
+	REPRO_STUCK,   /* could not be killed */
+};
+
+struct repro_result {
+	enum repro_end end;
+	int code;	    /* exit status or signal */
+	int64_t ms;	    /* guest time */
+	char *why;	    /* of REPRO_SKIPPED and REPRO_STUCK, or NULL */
+	struct buf output;  /* stdout and stderr, raw */
+	uint64_t dropped_bytes; /* output that was not kept */
+};
+
+/* The words of enum repro_end, for run.json. */
+const char *repro_end_name(enum repro_end end);
+
+/* All that a trial gives. trial_result_free() frees what it points to. */
+struct trial_result {
+	unsigned number;
+	struct outcome outcome;
+	bool crash; /* the outcome's title comes from a report; the next five are the report's */
+	char *report;
+	const char *type; /* "" if there is no report */
+	char *frame, *executor;
+	char **alt;
+	size_t n_alt;
+	bool corrupted, panicked;
+	char *release, *version, *vendor, *features, *nested, *kvm; /* the guest's words, or NULL */
+	int64_t hello_ms, ready_ms, end_ms; /* since the VM's start; 0: never came to it */
+	int64_t teardown_ms;  /* from the decision to the VM's end */
+	int64_t crash_end_ms; /* from the console's last byte to the end of the VM; if crash */
+	uint64_t console_bytes, agent_noise;
+	char seed[65]; /* the entropy it was given, hex, or "" */
+	char *definition; /* the domain's XML, or NULL */
+	struct buf agent_log; /* lines "MS CONSOLE_BYTES FRAME"; what replay reads */
+	struct repro_result *repros; /* as many as the run has reproducers */
+	size_t n_repros;
+};
+
+/*
+ * Run trial number. console_path: where the console is kept, gzip. On success out is filled,
+ * whatever the outcome; trouble of our own is an outcome too (OUTCOME_INFRA). An error means that
+ * there is no outcome: interrupted, or the evidence could not be kept.
+ */
+int trial_run(const struct trial_config *config, unsigned number, const char *console_path,
+	      struct trial_result *out, struct err *err);
+
+void trial_result_free(struct trial_result *result);
+
+#endif

@@ -1,0 +1,257 @@
+/* The agent's frames; see trial_frames.h. Numbers in frames are the guest's and may be anything. */
+#include "trial_frames.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "console.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SETTLE_MS     300
+#define LOG_MAX_BYTES (16 * 1024 * 1024) /* of agent.log, in memory until the trial ends */
+
+static const char *const end_names[] = {
+	[REPRO_NOT_RUN] = "not-run", [REPRO_RUNNING] = "running",
+	[REPRO_SKIPPED] = "skipped", [REPRO_UNSUPPORTED] = "unsupported",
+	[REPRO_EXIT] = "exit",	     [REPRO_SIGNAL] = "signal",
+	[REPRO_TIMEOUT] = "timeout", [REPRO_STUCK] = "stuck",
+};
+
+const char *repro_end_name(enum repro_end end)
+{
+	return end_names[end];
+}
+
+static void log_place(struct trial *t)
+{
+	buf_addf(&t->result->agent_log, "%lld %llu ", (long long)(clock_ms() - t->start_ms),
+		 (unsigned long long)console_bytes(t->console));
+}
+
+void trial_log_frame(struct trial *t, const struct frame *frame)
+{
+	struct buf *log = &t->result->agent_log;
+
+	if (log->len > LOG_MAX_BYTES)
+		return;
+	log_place(t);
+	frame_text(frame, log);
+	buf_addc(log, '\n');
+}
+
+void trial_log_event(struct trial *t, enum vm_event event)
+{
+	log_place(t);
+	buf_addf(&t->result->agent_log, "!%c\n", event);
+}
+
+static void keep(char **slot, const struct frame *frame, const char *key)
+{
+	const char *value = frame_get(frame, key);
+
+	if (value && !*slot)
+		*slot = xstrdup(value);
+}
+
+static struct repro_result *repro_of(struct trial *t, const struct frame *frame)
+{
+	int64_t id = frame_number(frame, "id", -1);
+
+	return id >= 0 && (uint64_t)id < t->result->n_repros ? &t->result->repros[id] : NULL;
+}
+
+static void on_hello(struct trial *t, const struct frame *frame)
+{
+	struct trial_result *r = t->result;
+
+	if (t->phase != PHASE_BOOT)
+		return;
+	t->phase = PHASE_CANARY;
+	r->hello_ms = clock_ms() - t->start_ms;
+	keep(&r->release, frame, "release");
+	keep(&r->version, frame, "version");
+	keep(&r->vendor, frame, "vendor");
+	keep(&r->features, frame, "features");
+	keep(&r->nested, frame, "nested");
+}
+
+static void on_module(struct trial *t, const struct frame *frame)
+{
+	const char *name = frame_get(frame, "name"), *why = frame_get(frame, "why");
+
+	if (!frame_number(frame, "ok", 0) && name && why && !t->module_why)
+		t->module_why = xasprintf("module %s: %s", name, why);
+}
+
+static void on_canary(struct trial *t, const struct frame *frame)
+{
+	const char *why = frame_get(frame, "why");
+
+	if (frame_number(frame, "ok", 0)) {
+		keep(&t->result->kvm, frame, "kvm");
+		return;
+	}
+	char *title = xasprintf("%s%s%s", why ? why : "no reason given",
+				t->module_why ? "; " : "", t->module_why ? t->module_why : "");
+	trial_pend(t, OUTCOME_TESTING_FAILED, title, SETTLE_MS);
+	free(title);
+}
+
+static void on_ready(struct trial *t)
+{
+	if (t->phase != PHASE_CANARY)
+		return;
+	t->result->ready_ms = clock_ms() - t->start_ms;
+	t->guest_go_ms = t->guest_ms;
+	if (t->config->canary_only)
+		trial_pend(t, OUTCOME_OK, NULL, 0);
+	else
+		t->say_go = true;
+}
+
+static void on_output(struct repro_result *r, const struct frame *frame)
+{
+	const struct frame_field *data = frame_field(frame, "data");
+	size_t room = PROTO_OUTPUT_BYTES - r->output.len;
+
+	if (!data)
+		return;
+	buf_add(&r->output, data->value, data->len < room ? data->len : room);
+	r->dropped_bytes += data->len < room ? 0 : data->len - room;
+}
+
+static void on_end(struct trial *t, struct repro_result *r, const struct frame *frame)
+{
+	const char *how = frame_get(frame, "how");
+	const struct reproducer *repro = &t->config->repros->v[r - t->result->repros];
+
+	r->code = (int)frame_number(frame, "code", 0);
+	r->ms = frame_number(frame, "ms", 0);
+	if (r->end == REPRO_STUCK)
+		return;
+	if (how && !strcmp(how, "timeout"))
+		r->end = REPRO_TIMEOUT;
+	else if (how && !strcmp(how, "signal"))
+		r->end = REPRO_SIGNAL;
+	else if (repro->bundled && r->code == REPRO_EXIT_UNSUPPORTED)
+		r->end = REPRO_UNSUPPORTED;
+	else
+		r->end = REPRO_EXIT;
+}
+
+static void on_stuck(struct repro_result *r, const struct frame *frame)
+{
+	const char *stack = frame_get(frame, "stack");
+
+	if (!r->why && stack && *stack)
+		r->why = xstrdup(stack);
+	r->end = REPRO_STUCK;
+}
+
+static void on_repro_frame(struct trial *t, const struct frame *frame)
+{
+	struct repro_result *r = repro_of(t, frame);
+
+	if (!r)
+		return;
+	switch (frame->verb) {
+	case FRAME_START:
+		r->end = REPRO_RUNNING;
+		break;
+	case FRAME_OUTPUT:
+		on_output(r, frame);
+		break;
+	case FRAME_DROPPED:
+		r->dropped_bytes += (uint64_t)frame_number(frame, "bytes", 0);
+		break;
+	case FRAME_SKIP:
+		r->end = REPRO_SKIPPED;
+		keep(&r->why, frame, "why");
+		break;
+	case FRAME_END:
+		on_end(t, r, frame);
+		break;
+	case FRAME_STUCK:
+		on_stuck(r, frame);
+		break;
+	default:
+		break;
+	}
+}
+
+/* The kernel is clean only if something was run on it. */
+static void on_done(struct trial *t)
+{
+	bool ran = false, stuck = false;
+	const struct repro_result *idle = NULL;
+
+	if (t->phase != PHASE_RUN)
+		return;
+	t->phase = PHASE_DONE;
+	for (size_t i = 0; i < t->result->n_repros; i++) {
+		const struct repro_result *r = &t->result->repros[i];
+
+		stuck |= r->end == REPRO_STUCK;
+		if (r->end == REPRO_SKIPPED || r->end == REPRO_UNSUPPORTED ||
+		    r->end == REPRO_NOT_RUN)
+			idle = idle ? idle : r;
+		else
+			ran = true;
+	}
+	if (stuck) {
+		trial_pend(t, OUTCOME_CRASHED, TITLE_UNKILLED, 0);
+	} else if (ran || !idle) {
+		trial_pend(t, OUTCOME_OK, NULL, 0);
+	} else {
+		const char *name = t->config->repros->v[idle - t->result->repros].name;
+		char *why = xasprintf("no reproducer can run here; %s: %s", name,
+				      idle->why ? idle->why : "not supported by this kernel");
+		trial_pend(t, OUTCOME_TESTING_FAILED, why, 0);
+		free(why);
+	}
+}
+
+static void on_fatal(struct trial *t, const struct frame *frame)
+{
+	const char *why = frame_get(frame, "why");
+	char *title = xasprintf("the guest's init: %s", why ? why : "no reason given");
+
+	trial_pend(t, t->phase == PHASE_BOOT ? OUTCOME_BOOT_FAILED : OUTCOME_INFRA, title,
+		   SETTLE_MS);
+	free(title);
+}
+
+void trial_frame(struct trial *t, const struct frame *frame)
+{
+	t->last_frame_ms = clock_ms();
+	switch (frame->verb) {
+	case FRAME_HELLO:
+		on_hello(t, frame);
+		break;
+	case FRAME_MODULE:
+		on_module(t, frame);
+		break;
+	case FRAME_CANARY:
+		on_canary(t, frame);
+		break;
+	case FRAME_READY:
+		on_ready(t);
+		break;
+	case FRAME_BEAT:
+		t->guest_ms = frame_number(frame, "ms", t->guest_ms);
+		break;
+	case FRAME_DONE:
+		on_done(t);
+		break;
+	case FRAME_FATAL:
+		on_fatal(t, frame);
+		break;
+	case FRAME_UNKNOWN:
+		log_verbose("run #%u: init says '%s', which is unknown here", t->result->number,
+			    frame->verb_text);
+		break;
+	default:
+		on_repro_frame(t, frame);
+	}
+}

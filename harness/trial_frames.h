@@ -1,0 +1,46 @@
+/* What the agent's frames mean for a trial; the trial's state, which trial.c and this share. */
+#ifndef TRIAL_FRAMES_H
+#define TRIAL_FRAMES_H
+
+#include "agent.h"
+#include "trial.h"
+
+enum trial_phase {
+	PHASE_BOOT,   /* until hello */
+	PHASE_CANARY, /* until go */
+	PHASE_RUN,    /* until done */
+	PHASE_DONE,   /* the kernel powers the VM off */
+};
+
+struct trial {
+	const struct trial_config *config;
+	struct trial_result *result;
+	char token[PROTO_TOKEN_CHARS + 1];
+	struct vm *vm;
+	struct console *console;
+	struct agent *agent;
+	enum trial_phase phase;
+	int64_t start_ms, last_frame_ms, eof_ms;
+	int64_t guest_ms, guest_go_ms; /* the guest's clock at its last beat; at go */
+	bool say_go;		       /* init waits for it */
+	bool frames_left;	       /* the last turn stopped before the agent line was empty */
+	bool off;		       /* the VM reset itself or ended */
+	int64_t crash_ms;	       /* when a report was first seen, or 0 */
+	enum outcome_kind crash_kind;  /* what it is called, by the phase then */
+	char *module_why;	       /* the first module that did not load */
+	bool pending;		       /* result->outcome holds what decides if no report comes */
+	int64_t pending_ms, quiet_ms;
+};
+
+/* Make this the outcome unless there is one already; quiet_ms: how long the console must be quiet
+ * before it is final. */
+void trial_pend(struct trial *t, enum outcome_kind kind, const char *title, int64_t quiet_ms);
+
+/* Take one frame. */
+void trial_frame(struct trial *t, const struct frame *frame);
+
+/* Keep it in the agent's log; an event as "!o", its byte (vm/engine.h). */
+void trial_log_frame(struct trial *t, const struct frame *frame);
+void trial_log_event(struct trial *t, enum vm_event event);
+
+#endif
