@@ -54,8 +54,9 @@ void oops_finish(struct oops *o);
 enum oops_state oops_state(const struct oops *o);
 
 /* How many reports are kept so far that are complete (all, after oops_finish()), and the i-th.
- * The report belongs to o and lives until oops_free(). */
+ * The report belongs to o; it is valid until the next oops_feed(), oops_finish() or oops_free(): a
+ * complete report may still get its tail (a panic that follows). */
 size_t oops_count(const struct oops *o);
-const struct oops_report *oops_get(const struct oops *o, size_t i);
+const struct oops_report *oops_get(struct oops *o, size_t i);
 
 #endif

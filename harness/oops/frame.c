@@ -1,0 +1,230 @@
+/* Reading trace lines; see frame.h. Hand-written: this runs on every line of every report. */
+#include "oops/frame.h"
+
+#include <string.h>
+
+static bool is_word(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '_' || c == '$';
+}
+
+static bool is_hex(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+}
+
+static size_t blanks(const char *s, size_t len)
+{
+	size_t i = 0;
+
+	while (i < len && (s[i] == ' ' || s[i] == '\t'))
+		i++;
+	return i;
+}
+
+bool func_is(const struct func *f, const char *name)
+{
+	return f->len == strlen(name) && !memcmp(f->s, name, f->len);
+}
+
+bool func_has(const struct func *f, const char *part)
+{
+	return memmem(f->s, f->len, part, strlen(part));
+}
+
+/* "0x1f" at p: its length, or 0. */
+static size_t hex0x(const char *p, size_t len)
+{
+	size_t i = 2;
+
+	if (len < 3 || p[0] != '0' || p[1] != 'x')
+		return 0;
+	while (i < len && is_hex(p[i]))
+		i++;
+	return i > 2 ? i : 0;
+}
+
+/* "[<ffffffff81234567>]", "[c000000000123456]", "([<00000000001122>])"...: its length, or 0. */
+static size_t address(const char *p, size_t len)
+{
+	size_t i = 0;
+
+	if (i < len && p[i] == '(')
+		i++;
+	if (i >= len || p[i] != '[')
+		return 0;
+	i++;
+	if (i < len && p[i] == '<')
+		i++;
+	if (len - i > 2 && p[i] == '0' && p[i + 1] == 'x')
+		i += 2;
+	size_t digits = i;
+	while (i < len && is_hex(p[i]))
+		i++;
+	if (i - digits < 4)
+		return 0;
+	if (i < len && p[i] == '>')
+		i++;
+	return i < len && p[i] == ']' ? i + 1 : 0;
+}
+
+size_t frame_name(const char *p, size_t len, struct func *out)
+{
+	size_t i = 0;
+
+	while (i < len && is_word(p[i]))
+		i++;
+	/* A name may start with a dot where the ABI has function descriptors (powerpc64 v1). */
+	if (!i && len > 1 && p[0] == '.' && is_word(p[1])) {
+		p++;
+		len--;
+		while (i < len && is_word(p[i]))
+			i++;
+	}
+	if (!i || (p[0] >= '0' && p[0] <= '9'))
+		return 0;
+	*out = (struct func){ .s = p, .len = i };
+	while (i < len && (is_word(p[i]) || p[i] == '.'))
+		i++;
+	return i;
+}
+
+/* " path/file.c:123": what a symbolizer puts behind a name. */
+static bool source_line(const char *p, size_t len)
+{
+	size_t i = blanks(p, len);
+	bool dot = false;
+
+	if (!i)
+		return false;
+	while (i < len && p[i] != ' ' && p[i] != ':') {
+		dot |= p[i] == '.';
+		i++;
+	}
+	return dot && i + 1 < len && p[i] == ':' && p[i + 1] >= '0' && p[i + 1] <= '9';
+}
+
+/* "+0x1/0x2" or a source line: what makes a name a frame. */
+static bool frame_tail(const char *p, size_t len)
+{
+	if (len && p[0] == '+') {
+		size_t n = hex0x(p + 1, len - 1);
+		return n && n + 1 < len && p[n + 1] == '/' && hex0x(p + n + 2, len - n - 2);
+	}
+	return source_line(p, len);
+}
+
+/* arm, before 5.18: "[<pc>] (callee) from [<pc>] (caller+0x1/0x2)"; the callee's name has an
+ * offset only in some versions. Since then: "callee from caller+0x1/0x2". */
+static bool arm_frame(const char *p, size_t len, struct func *out)
+{
+	struct func callee;
+	bool paren = len && p[0] == '(';
+	size_t i = paren;
+	size_t n = frame_name(p + i, len - i, &callee);
+
+	if (!n)
+		return false;
+	i += n;
+	if (paren) {
+		const char *e = memchr(p + i, ')', len - i);
+		if (!e)
+			return false;
+		i = (size_t)(e - p) + 1;
+	}
+	if (len - i < 6 || memcmp(p + i, " from ", 6))
+		return false;
+	*out = callee;
+	return true;
+}
+
+bool frame_parse(const char *s, size_t len, struct func *out)
+{
+	size_t i = blanks(s, len);
+
+	for (int k = 0; k < 2; k++) {
+		size_t n = address(s + i, len - i);
+		i += n;
+		i += blanks(s + i, len - i);
+	}
+	if (i + 1 < len && s[i] == '?' && s[i + 1] == ' ')
+		i += 2;
+	struct func f;
+	size_t n = frame_name(s + i, len - i, &f);
+	if (n && frame_tail(s + i + n, len - i - n)) {
+		*out = f;
+		return true;
+	}
+	return arm_frame(s + i, len - i, out);
+}
+
+/* The first "func+0x1/0x2" or symbolized name in the rest of a line. */
+static bool pc_name(const char *p, size_t len, struct func *out)
+{
+	for (size_t i = 0; i < len;) {
+		size_t n = address(p + i, len - i);
+		if (n) {
+			i += n;
+			continue;
+		}
+		struct func f;
+		n = frame_name(p + i, len - i, &f);
+		if (n && frame_tail(p + i + n, len - i - n)) {
+			*out = f;
+			return true;
+		}
+		i += n ? n : 1;
+		while (i < len && is_hex(p[i]) && is_word(p[i - 1]))
+			i++;
+	}
+	return false;
+}
+
+bool frame_pc(const char *s, size_t len, struct func *out)
+{
+	/* The word, and what must follow it for kernel mode (x86 prints CS, whose low bits are the
+	 * privilege level: arch/x86/kernel/dumpstack.c show_ip()). */
+	static const char *const words[] = {
+		"RIP: 0010:", "RIP: e030:", "RIP: 0008:", "RIP  [", "EIP: ",  "IP: ",  "PC is at ",
+		"pc : ",      "PC: ",	    "NIP [",	  "epc : ", "epc   : ", "epc: ", "ERA: ", NULL,
+	};
+	size_t i = blanks(s, len);
+
+	for (size_t k = 0; words[k]; k++) {
+		size_t n = strlen(words[k]);
+		if (len - i >= n && !memcmp(s + i, words[k], n))
+			return pc_name(s + i + n - (s[i + n - 1] == '['), len - i - n, out);
+	}
+	/* s390: "Krnl PSW : 0704c00180000000 00000000001f1e2c (func+0x2/0x4)". */
+	if (len - i > 10 && !memcmp(s + i, "Krnl PSW :", 10))
+		return pc_name(s + i + 10, len - i - 10, out);
+	return false;
+}
+
+bool frame_call_trace(const char *s, size_t len)
+{
+	static const char *const words[] = { "Call Trace", "Call trace", "Backtrace:", NULL };
+
+	for (size_t k = 0; words[k]; k++)
+		if (memmem(s, len, words[k], strlen(words[k])))
+			return true;
+	return false;
+}
+
+bool frame_start(const char *s, size_t len)
+{
+	static const char *const words[] = {
+		"Allocated:", "Allocated by task ", "Freed:",
+		"Freed by task ", "Uninit was stored to memory at", NULL,
+	};
+
+	if (frame_call_trace(s, len))
+		return true;
+	for (size_t k = 0; words[k]; k++)
+		if (memmem(s, len, words[k], strlen(words[k])))
+			return true;
+	/* mm/kmemleak.c print_unreferenced(); lockdep's "stack backtrace:" is only a heading. */
+	const char *b = memmem(s, len, "  backtrace", 11);
+	return b && memchr(b, ':', len - (size_t)(b - s));
+}

@@ -1,0 +1,75 @@
+/* A report while it is being collected, and what is made of it. */
+#ifndef OOPS_REPORT_H
+#define OOPS_REPORT_H
+
+#include "base/buf.h"
+#include "oops/line.h"
+#include "oops/oops.h"
+#include "oops/rule.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+/* Compiled patterns, by address of their text; each is compiled when first used. */
+struct oops_regexes {
+	struct oops_regex {
+		const char *text;
+		pcre2_code *code;
+	} *slots;
+	size_t n_slots, n_used;
+	pcre2_match_data *md;
+	pcre2_match_context *mc;
+};
+
+/* A capture: not NUL-terminated; s is NULL where the group took no part. */
+struct span {
+	const char *s;
+	size_t len;
+};
+
+void oops_regexes_init(struct oops_regexes *r);
+void oops_regexes_free(struct oops_regexes *r);
+
+/* Does re match in s? groups[0..max) get the captures 1..max. Bounded: a pattern that backtracks
+ * too long does not match. */
+bool oops_match_re(struct oops_regexes *r, const char *re, const char *s, size_t len,
+		   struct span *groups, size_t max);
+
+#define RLINE_DOUBTFUL 1u /* questionable frame */
+#define RLINE_BEFORE   2u /* printed before the mark's line */
+#define RLINE_OOPS     4u /* holds a mark itself */
+#define RLINE_OTHER    8u /* another context's, kept because the report asked for it */
+
+struct rline {
+	uint32_t off, len; /* into text */
+	unsigned flags;
+};
+
+struct raw_report {
+	const struct oops_mark *mark;
+	uint64_t ctx;
+	struct buf text; /* the lines, each ended by a newline */
+	struct rline *lines;
+	size_t n_lines, cap_lines, first; /* first: the mark's line */
+	uint64_t start, end;
+	bool panicked, suppressed, full;
+	char *comm; /* of the first "CPU: 1 PID: 2 Comm: ..." line */
+	/* what is known of its end */
+	bool want_all;	/* "Sending NMI from CPU": the other CPUs' traces belong to it */
+	bool in_trace, saw_trace, saw_frame, complete;
+	enum { END_STACK, END_MARKER, END_RULER, END_LINE } ends;
+	size_t idle; /* lines since it was complete */
+};
+
+/* Make out of raw. */
+void oops_evaluate(struct oops_regexes *rx, const struct raw_report *raw, struct oops_report *out);
+void oops_report_clear(struct oops_report *r);
+
+/* The mark that a line holds, its position in *at; NULL: none. */
+const struct oops_mark *oops_find_mark(struct oops_regexes *rx, const char *s, size_t len,
+				       size_t *at);
+
+/* The type that goes with a title. */
+const char *oops_type(const char *title);
+
+#endif

@@ -1,0 +1,270 @@
+/*
+ * The console as a stream: whole lines out of pieces of any size, fast past everything that holds
+ * no mark, line by line while a report is open.
+ */
+#include "oops/collect.h"
+#include "oops/scan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define RECENT_LINES 5
+#define RECENT_BYTES 512 /* of each */
+
+struct oops {
+	size_t keep;
+	struct oops_report *done;
+	size_t n_done;
+	struct oops_regexes rx;
+	struct scan scan;
+	struct buf carry;  /* the line that has no end yet */
+	uint64_t line_pos; /* offset of its first byte */
+	struct {
+		char s[RECENT_BYTES];
+		size_t len;
+	} recent[RECENT_LINES]; /* the last lines, as a ring */
+	size_t recent_next;
+	struct raw_report raw;
+	bool open, evaluated; /* evaluated: done[n_done] is the open report as it stands */
+	bool suppressed;      /* somewhere in this console is what makes crashes uninteresting */
+	bool ran, booted, crashed; /* a system was up; a banner was seen; a report since then */
+	bool any_line;
+};
+
+/* Crashes of the test program or of its surroundings. */
+static const char *const suppressions[] = {
+	"fatal error: runtime: out of memory",
+	"fatal error: runtime: cannot allocate memory",
+	"fatal error: out of memory",
+	"fatal error: unexpected signal",
+	"signal SIGBUS: bus error",
+	"SYZFAIL: SIGBUS",
+	"lowmemorykiller: Killing 'syz-",
+	"lowmemorykiller: Killing 'sshd'",
+	"INIT: PANIC: segmentation violation!",
+	"*** stack smashing detected ***: terminated",
+	NULL,
+};
+
+struct oops *oops_new(size_t keep)
+{
+	struct oops *o = xcalloc(1, sizeof(*o));
+	const char *words[SCAN_MAX_WORDS] = { NULL };
+	size_t n = 0;
+
+	o->keep = keep ? keep : 1;
+	o->done = xcalloc(o->keep < 1024 ? o->keep + 1 : 1024, sizeof(*o->done));
+	o->carry = (struct buf)BUF_INIT;
+	o->raw.text = (struct buf)BUF_INIT;
+	oops_regexes_init(&o->rx);
+	for (size_t i = 0; i < oops_n_marks; i++)
+		words[n++] = oops_marks[i].text;
+	for (size_t i = 0; suppressions[i]; i++)
+		words[n++] = suppressions[i];
+	scan_init(&o->scan, words);
+	return o;
+}
+
+void oops_free(struct oops *o)
+{
+	if (!o)
+		return;
+	for (size_t i = 0; i < o->n_done + o->evaluated; i++)
+		oops_report_clear(&o->done[i]);
+	free(o->done);
+	collect_free(&o->raw);
+	buf_free(&o->carry);
+	oops_regexes_free(&o->rx);
+	free(o);
+}
+
+static void evaluate(struct oops *o)
+{
+	if (o->evaluated)
+		oops_report_clear(&o->done[o->n_done]);
+	o->raw.suppressed = o->suppressed;
+	oops_evaluate(&o->rx, &o->raw, &o->done[o->n_done]);
+	o->evaluated = true;
+}
+
+static void close_report(struct oops *o)
+{
+	if (!o->open)
+		return;
+	if (o->n_done < o->keep) {
+		if (o->n_done >= 1023 && o->n_done % 1024 == 1023)
+			o->done = xrealloc(o->done, (o->n_done + 1025) * sizeof(*o->done));
+		evaluate(o);
+		o->n_done++;
+		o->evaluated = false;
+	}
+	collect_free(&o->raw);
+	o->open = false;
+}
+
+static void remember(struct oops *o, const char *raw, size_t len)
+{
+	size_t i = o->recent_next++ % RECENT_LINES;
+
+	o->recent[i].len = len < RECENT_BYTES ? len : RECENT_BYTES;
+	memcpy(o->recent[i].s, raw, o->recent[i].len);
+}
+
+static void open_report(struct oops *o, const struct oops_mark *m, const struct line *l,
+			uint64_t pos)
+{
+	collect_begin(&o->raw, m, l, pos);
+	o->open = true;
+	o->crashed = true;
+	for (size_t i = 0; i < RECENT_LINES; i++) {
+		size_t k = (o->recent_next + i) % RECENT_LINES;
+		struct line b;
+		line_parse(o->recent[k].s, o->recent[k].len, 0, &b);
+		collect_before(&o->raw, &b);
+	}
+}
+
+/* Text that only a running system prints. */
+static bool looks_alive(const struct line *l)
+{
+	return l->ctx != LINE_CTX_USER || line_has(l, "executing program") || line_has(l, "login:") ||
+	       (l->len > 3 && memchr(l->s, '(', l->len) && l->s[l->len - 1] == ')');
+}
+
+/* A boot banner: the first one is a boot, another one a reboot. Returns whether it is to be
+ * reported: nobody asked for it, and no crash explains it. */
+static bool banner(struct oops *o, const struct oops_mark *m, const struct line *l)
+{
+	bool decompressor = m->text[0] == 'B';
+	bool again = o->booted || o->ran;
+	bool crash = o->crashed;
+
+	if (decompressor ? !line_starts(l, m->text) : !line_starts(l, "Linux version "))
+		return false;
+	if (!decompressor && l->ctx == LINE_CTX_USER)
+		return false;
+	o->booted = !decompressor;
+	o->ran = false;
+	o->crashed = false;
+	return again && !crash;
+}
+
+static void marked_line(struct oops *o, const struct oops_mark *m, const struct line *l,
+			uint64_t pos, uint64_t end)
+{
+	bool boot = m->text[0] == 'L' || !strcmp(m->text, "Booting the kernel");
+	bool panic = !strcmp(m->text, "Kernel panic");
+
+	if (boot) {
+		if (o->open && line_starts(l, m->text))
+			close_report(o);
+		if (!banner(o, m, l))
+			goto plain;
+	}
+	if (o->open && o->raw.complete && !panic)
+		close_report(o);
+	if (!o->open && panic && o->crashed) {
+		if (o->n_done && o->n_done <= o->keep)
+			o->done[o->n_done - 1].panicked = true;
+		return;
+	}
+	if (!o->open) {
+		open_report(o, m, l, pos);
+		if (boot)
+			o->crashed = false;
+	}
+plain:
+	if (o->open)
+		collect_line(&o->raw, l, true, end);
+}
+
+static void take_line(struct oops *o, const char *raw, size_t len, uint64_t pos, uint64_t end)
+{
+	struct line l;
+	size_t at = 0;
+	const struct oops_mark *m = NULL;
+
+	if (scan_find(&o->scan, raw, len) < len) {
+		m = oops_find_mark(&o->rx, raw, len, &at);
+		for (size_t i = 0; suppressions[i]; i++)
+			if (memmem(raw, len, suppressions[i], strlen(suppressions[i])))
+				o->suppressed = true;
+	}
+	line_parse(raw, len, m ? at : 0, &l);
+	if (!o->any_line && l.len) {
+		o->any_line = true;
+		o->ran = looks_alive(&l) && !m;
+	}
+	if (m)
+		marked_line(o, m, &l, pos, end);
+	else if (o->open)
+		collect_line(&o->raw, &l, false, end);
+	if (o->open && collect_over(&o->raw))
+		close_report(o);
+	remember(o, raw, len);
+}
+
+/* The line in carry is whole. */
+static void take_carry(struct oops *o)
+{
+	uint64_t end = o->line_pos + o->carry.len + 1;
+
+	take_line(o, o->carry.data, o->carry.len, o->line_pos, end);
+	o->line_pos = end;
+	buf_clear(&o->carry);
+}
+
+void oops_feed(struct oops *o, const char *data, size_t len)
+{
+	while (len) {
+		size_t room = OOPS_LINE_BYTES - o->carry.len;
+		size_t look = len < room ? len : room;
+		const char *nl = memchr(data, '\n', look);
+		size_t n = nl ? (size_t)(nl - data) : look;
+
+		if (nl && !o->carry.len) {
+			take_line(o, data, n, o->line_pos, o->line_pos + n + 1);
+			o->line_pos += n + 1;
+		} else {
+			buf_add(&o->carry, data, n);
+			if (nl) {
+				take_carry(o);
+			} else if (o->carry.len == OOPS_LINE_BYTES) {
+				take_carry(o);
+				o->line_pos--; /* there was no newline */
+			}
+		}
+		data += n + (nl != NULL);
+		len -= n + (nl != NULL);
+	}
+}
+
+void oops_finish(struct oops *o)
+{
+	if (o->carry.len)
+		take_carry(o);
+	close_report(o);
+	for (size_t i = 0; i < o->n_done; i++)
+		o->done[i].suppressed |= o->suppressed;
+}
+
+enum oops_state oops_state(const struct oops *o)
+{
+	if (o->open && !o->raw.complete)
+		return OOPS_OPEN;
+	return o->open || o->n_done ? OOPS_COMPLETE : OOPS_NONE;
+}
+
+size_t oops_count(const struct oops *o)
+{
+	return o->n_done + (o->open && o->raw.complete && o->n_done < o->keep);
+}
+
+const struct oops_report *oops_get(struct oops *o, size_t i)
+{
+	if (i >= oops_count(o))
+		return NULL;
+	if (i == o->n_done)
+		evaluate(o);
+	return &o->done[i];
+}

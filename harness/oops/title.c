@@ -1,0 +1,362 @@
+/* From a report's lines to its title: pick the rule, find the function, fill the template. */
+#include "oops/frame.h"
+#include "oops/report.h"
+#include "oops/title.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TITLE_BYTES 120 /* longer ones are cut: titles become file names and mail subjects */
+#define MAX_FRAMES  64	/* a pick looks at no more frames than this */
+
+struct title_try {
+	struct oops_regexes *rx;
+	const struct raw_report *raw;
+	bool doubtful;	   /* count questionable frames too */
+	const struct oops_rule *rule;
+	struct span groups[9];
+	struct func frame; /* len 0: none */
+	bool matched;	   /* some rule's heading matched */
+	bool no_frames;	   /* the rule wants a function and there is none */
+	bool mixed;	   /* a foreign stack is in the trace */
+	size_t line;	   /* the heading */
+};
+
+struct walk {
+	struct title_try *t;
+	const struct oops_path *path;
+	const struct oops_step *step;
+	struct func got[MAX_FRAMES];
+	size_t n;
+};
+
+static bool usable(const struct title_try *t, const struct rline *l)
+{
+	return t->doubtful || !(l->flags & RLINE_DOUBTFUL);
+}
+
+static const char *line_at(const struct title_try *t, size_t i, size_t *len)
+{
+	*len = t->raw->lines[i].len;
+	return t->raw->text.data + t->raw->lines[i].off;
+}
+
+static void keep(struct walk *w, const struct func *f)
+{
+	if (w->n == MAX_FRAMES || (w->path->pick == PICK_FIRST && w->n))
+		return;
+	if (frame_skipped(f))
+		return;
+	if (w->path->skip && oops_match_re(w->t->rx, w->path->skip, f->s, f->len, NULL, 0))
+		return;
+	w->got[w->n++] = *f;
+}
+
+/* One line for the step in hand; true: the step is done. */
+static bool step_line(struct walk *w, const char *s, size_t len)
+{
+	struct span g[2];
+	struct func f;
+
+	switch (w->step->kind) {
+	case STEP_PC:
+		if (!frame_pc(s, len, &f))
+			return false;
+		keep(w, &f);
+		return true;
+	case STEP_TRACE:
+		return frame_start(s, len);
+	case STEP_MATCH:
+	case STEP_HERE:
+		if (!oops_match_re(w->t->rx, w->step->re, s, len, g, 2))
+			return w->step->kind == STEP_HERE;
+		if (!g[0].s)
+			g[0] = g[1];
+		if (g[0].s && frame_name(g[0].s, g[0].len, &f))
+			keep(w, &f);
+		return true;
+	case STEP_FRAMES:
+		if (frame_start(s, len))
+			return true;
+		if (frame_parse(s, len, &f)) {
+			if (func_is(&f, "should_fail") || func_is(&f, "should_failslab")) {
+				w->t->mixed = true;
+				return true;
+			}
+			keep(w, &f);
+		}
+		return false;
+	case STEP_END:
+		break;
+	}
+	return true;
+}
+
+static void walk_steps(struct walk *w, const struct oops_step *steps)
+{
+	w->step = steps;
+	w->n = 0;
+	for (size_t i = w->t->line; i < w->t->raw->n_lines && w->step->kind != STEP_END; i++) {
+		size_t len;
+		const char *s = line_at(w->t, i, &len);
+
+		if (!usable(w->t, &w->t->raw->lines[i]))
+			continue;
+		if (step_line(w, s, len))
+			w->step++;
+		if (w->n && w->path->pick == PICK_FIRST)
+			break;
+	}
+}
+
+static void find_frame(struct title_try *t, const struct oops_path *path)
+{
+	struct walk w = { .t = t, .path = path };
+
+	t->frame = (struct func){ NULL, 0 };
+	t->mixed = false;
+	walk_steps(&w, path->first);
+	oops_pick_frame(path->pick, w.got, w.n, &t->frame);
+	if (!t->frame.len && path->second) {
+		walk_steps(&w, path->second);
+		oops_pick_frame(path->pick, w.got, w.n, &t->frame);
+	}
+	t->no_frames = !t->frame.len;
+}
+
+static size_t count_groups(const struct span *g, size_t max)
+{
+	size_t n = max;
+
+	while (n && !g[n - 1].s)
+		n--;
+	return n;
+}
+
+static bool find_also(struct title_try *t, const char *re)
+{
+	size_t have = count_groups(t->groups, 9);
+
+	for (size_t i = t->line; i < t->raw->n_lines; i++) {
+		size_t len;
+		const char *s = line_at(t, i, &len);
+		if (usable(t, &t->raw->lines[i]) &&
+		    oops_match_re(t->rx, re, s, len, t->groups + have, 9 - have))
+			return true;
+	}
+	return false;
+}
+
+static bool try_rule(struct title_try *t, const struct oops_rule *r, const char *s, size_t len)
+{
+	if (strcmp(r->mark, t->raw->mark->text) ||
+	    !oops_match_re(t->rx, r->re, s, len, t->groups, 9))
+		return false;
+	t->matched = true;
+	if (!r->title || (r->also && !find_also(t, r->also)))
+		return false;
+	t->rule = r;
+	t->no_frames = t->mixed = false;
+	if (r->path)
+		find_frame(t, r->path);
+	return true;
+}
+
+static bool find_rule(struct title_try *t)
+{
+	for (size_t i = t->raw->first; i < t->raw->n_lines; i++) {
+		size_t len;
+		const char *s = line_at(t, i, &len);
+
+		if (i != t->raw->first && (!(t->raw->lines[i].flags & RLINE_OOPS) ||
+					   !memmem(s, len, t->raw->mark->text,
+						   strlen(t->raw->mark->text))))
+			continue;
+		t->line = i;
+		for (size_t k = 0; oops_rule_tables[k]; k++)
+			for (const struct oops_rule *r = oops_rule_tables[k]; r->mark; r++)
+				if (try_rule(t, r, s, len))
+					return true;
+	}
+	t->line = t->raw->first;
+	return false;
+}
+
+static void fill(struct buf *out, const char *tmpl, const struct title_try *t, const char *func)
+{
+	for (const char *p = tmpl; *p; p++) {
+		if (*p != '$') {
+			buf_addc(out, *p);
+		} else if (p[1] == 'F') {
+			buf_adds(out, func);
+			p++;
+		} else if (p[1] >= '1' && p[1] <= '9') {
+			const struct span *g = &t->groups[*++p - '1'];
+			if (g->s)
+				buf_add(out, g->s, g->len);
+		}
+	}
+}
+
+static char *make_title(const char *tmpl, const struct title_try *t, const char *func)
+{
+	struct buf b = BUF_INIT;
+
+	fill(&b, tmpl, t, func);
+	return oops_title_clean(&b, TITLE_BYTES);
+}
+
+static void add_alt(struct oops_report *out, char *alt)
+{
+	if (!strcmp(alt, out->title)) {
+		free(alt);
+		return;
+	}
+	for (size_t i = 0; i < out->n_alt; i++) {
+		if (!strcmp(alt, out->alt[i])) {
+			free(alt);
+			return;
+		}
+	}
+	out->alt = xrealloc(out->alt, (out->n_alt + 1) * sizeof(*out->alt));
+	out->alt[out->n_alt++] = alt;
+}
+
+static void name_it(const struct title_try *t, struct oops_report *out)
+{
+	char names[4][OOPS_NAME_BYTES];
+	size_t n = 1;
+
+	if (t->frame.len)
+		n = oops_name_forms(&t->frame, names);
+	else
+		strcpy(names[0], "corrupted");
+	out->title = make_title(t->rule->title, t, names[0]);
+	for (size_t i = 0; i < n; i++) {
+		if (i)
+			add_alt(out, make_title(t->rule->title, t, names[i]));
+		for (size_t k = 0; k < 2 && t->rule->alt[k]; k++)
+			add_alt(out, make_title(t->rule->alt[k], t, names[i]));
+	}
+	if (t->rule->path)
+		out->frame = xstrdup(names[0]);
+}
+
+static void name_by_line(const struct title_try *t, struct oops_report *out)
+{
+	size_t len;
+	const char *s = line_at(t, t->raw->first, &len);
+	const char *m = memmem(s, len, t->raw->mark->text, strlen(t->raw->mark->text));
+	struct buf b = BUF_INIT;
+
+	if (m) {
+		len -= (size_t)(m - s);
+		s = m;
+	}
+	buf_add(&b, s, len);
+	out->title = oops_title_clean(&b, TITLE_BYTES);
+}
+
+static void corrupt(struct oops_report *out, const char *why)
+{
+	if (out->corrupted)
+		return;
+	out->corrupted = true;
+	out->corrupted_why = xstrdup(why);
+}
+
+/* Each kind of trace that the report announces must have at least one frame. */
+static const char *check_traces(const struct title_try *t)
+{
+	bool any = false, want = false;
+	size_t left = 0;
+
+	for (size_t i = t->raw->first; i < t->raw->n_lines; i++) {
+		size_t len;
+		const char *s = line_at(t, i, &len);
+		struct func f;
+
+		if (!usable(t, &t->raw->lines[i]))
+			continue;
+		if (frame_parse(s, len, &f) || memmem(s, len, "stack is not available", 22)) {
+			any = true;
+			want = false;
+		} else if (want && !--left) {
+			return "no frames in a stack trace";
+		}
+		if (!want && frame_start(s, len)) {
+			want = true;
+			left = 15;
+		}
+	}
+	if (want)
+		return "no frames in a stack trace";
+	return any ? NULL : "no stack trace in the report";
+}
+
+static void judge(const struct title_try *t, struct oops_report *out)
+{
+	if (!t->rule && t->matched)
+		corrupt(out, "a heading without the lines that belong to it");
+	if (t->rule && t->rule->path && t->no_frames)
+		corrupt(out, "no function to blame in the stack trace");
+	if (t->mixed)
+		corrupt(out, "another report's stack is mixed in");
+	if (t->rule && t->rule->flags & RULE_CORRUPT)
+		corrupt(out, "this form of report is always cut");
+	if (oops_title_has_stamp(out->title))
+		corrupt(out, "a time stamp inside the title");
+	if (!(t->rule && t->rule->flags & RULE_NO_TRACE)) {
+		const char *why = check_traces(t);
+		if (why)
+			corrupt(out, why);
+	}
+}
+
+static void collect_text(const struct title_try *t, struct oops_report *out)
+{
+	struct buf b = BUF_INIT;
+
+	for (size_t i = 0; i < t->raw->n_lines; i++) {
+		const struct rline *l = &t->raw->lines[i];
+		if (usable(t, l))
+			buf_add(&b, t->raw->text.data + l->off, l->len + 1);
+	}
+	out->text = buf_steal(&b);
+}
+
+void oops_evaluate(struct oops_regexes *rx, const struct raw_report *raw, struct oops_report *out)
+{
+	struct title_try t = { .rx = rx, .raw = raw };
+
+	find_rule(&t);
+	if (t.no_frames && raw->ctx != LINE_CTX_CONSOLE && raw->ctx != LINE_CTX_USER) {
+		struct title_try again = { .rx = rx, .raw = raw, .doubtful = true };
+		find_rule(&again);
+		t = again;
+	}
+	*out = (struct oops_report){ .start = raw->start, .end = raw->end };
+	if (t.rule)
+		name_it(&t, out);
+	else
+		name_by_line(&t, out);
+	judge(&t, out);
+	out->type = t.rule && t.rule->type ? t.rule->type : oops_type(out->title);
+	out->panicked = raw->panicked;
+	out->suppressed = raw->suppressed;
+	out->executor = oops_executor(raw->comm);
+	collect_text(&t, out);
+}
+
+void oops_report_clear(struct oops_report *r)
+{
+	free(r->title);
+	for (size_t i = 0; i < r->n_alt; i++)
+		free(r->alt[i]);
+	free(r->alt);
+	free(r->frame);
+	free(r->executor);
+	free(r->corrupted_why);
+	free(r->text);
+	*r = (struct oops_report){ 0 };
+}
