@@ -1,7 +1,8 @@
 /*
  * Bytes and .modinfo of a module file; see modinfo.h and modules.h. libkmod reads the section, but
- * not the file: it would follow a compressed one to any size, so it is given ours, decompressed
- * within a bound, in a memfd.
+ * not the file: it would follow a compressed one to any size, and it aborts (assert) when section
+ * numbers are out of range. So it is given ours, decompressed within a bound and checked, in a
+ * memfd.
  */
 #include "kernel/modinfo.h"
 
@@ -76,6 +77,31 @@ char *module_name(const char *s, size_t len)
 		if (*p == '-')
 			*p = '_';
 	return name;
+}
+
+static bool inside(const struct buf *b, uint64_t offset, uint64_t len)
+{
+	return offset <= b->len && len <= b->len - offset;
+}
+
+Elf64_Shdr *module_sections(const struct buf *module, Elf64_Ehdr *head)
+{
+	if (!inside(module, 0, sizeof(*head)))
+		return NULL;
+	memcpy(head, module->data, sizeof(*head));
+	if (memcmp(head->e_ident, ELFMAG, SELFMAG) || head->e_ident[EI_CLASS] != ELFCLASS64 ||
+	    head->e_ident[EI_DATA] != ELFDATA2LSB || head->e_type != ET_REL ||
+	    head->e_machine != EM_X86_64 || head->e_shentsize != sizeof(Elf64_Shdr) ||
+	    !head->e_shstrndx || head->e_shstrndx >= head->e_shnum ||
+	    !inside(module, head->e_shoff, (uint64_t)head->e_shnum * sizeof(Elf64_Shdr)))
+		return NULL;
+	cleanup_free Elf64_Shdr *sections = xcalloc(head->e_shnum, sizeof(*sections));
+	memcpy(sections, module->data + head->e_shoff, head->e_shnum * sizeof(*sections));
+	for (size_t i = 0; i < head->e_shnum; i++)
+		if (sections[i].sh_type != SHT_NOBITS &&
+		    !inside(module, sections[i].sh_offset, sections[i].sh_size))
+			return NULL;
+	return steal(sections);
 }
 
 /* The name goes into the plan and into a path in the guest. */
@@ -165,27 +191,43 @@ static int fill(struct modinfo *info, const struct kmod_list *list, const char *
 	return 0;
 }
 
+/* The module's bytes as a file without a name, checked. Returns the descriptor. */
+static int open_checked(const char *path, struct err *err)
+{
+	cleanup_fd int fd = memfd_create("module", MFD_CLOEXEC);
+	cleanup_buf struct buf bytes = BUF_INIT;
+	Elf64_Ehdr head;
+
+	if (fd < 0)
+		return err_errno(err, ERR_HARNESS, "memfd_create");
+	if (module_read(path, &bytes, err))
+		return -1;
+	cleanup_free Elf64_Shdr *sections = module_sections(&bytes, &head);
+	if (!sections)
+		return err_set(err, ERR_INPUT, "%s: not a kernel module, or a damaged one", path);
+	for (size_t done = 0; done < bytes.len;) {
+		ssize_t n = write(fd, bytes.data + done, bytes.len - done);
+
+		if (n < 0)
+			return err_errno(err, ERR_HARNESS, "memfd");
+		done += (size_t)n;
+	}
+	return steal_fd(fd);
+}
+
 int modinfo_read(const char *path, struct modinfo *out, struct err *err)
 {
 	static const char *const no_config = NULL;
 	__attribute__((cleanup(unref_ctx))) struct kmod_ctx *ctx = kmod_new(NULL, &no_config);
 	__attribute__((cleanup(unref_module))) struct kmod_module *module = NULL;
 	__attribute__((cleanup(free_info))) struct kmod_list *list = NULL;
-	cleanup_fd int fd = memfd_create("module", MFD_CLOEXEC);
-	cleanup_buf struct buf bytes = BUF_INIT;
+	cleanup_fd int fd = open_checked(path, err);
 	struct modinfo info = { 0 };
 
-	if (!ctx || fd < 0)
-		return err_errno(err, ERR_HARNESS, "cannot read modules");
-	if (module_read(path, &bytes, err))
+	if (fd < 0)
 		return -1;
-	for (size_t done = 0; done < bytes.len;) {
-		ssize_t n = write(fd, bytes.data + done, bytes.len - done);
-
-		if (n < 0)
-			return err_errno(err, ERR_HARNESS, "cannot read modules");
-		done += (size_t)n;
-	}
+	if (!ctx)
+		return err_set(err, ERR_HARNESS, "libkmod cannot start");
 	cleanup_free char *proc = xasprintf("/proc/self/fd/%d", fd);
 	kmod_set_log_priority(ctx, 0);
 	if (kmod_module_new_from_path(ctx, proc, &module) < 0 ||

@@ -1,9 +1,11 @@
-/* One module file: its bytes, and what its .modinfo section says. */
+/* One module file: what its sections and its .modinfo say. */
 #ifndef KERNEL_MODINFO_H
 #define KERNEL_MODINFO_H
 
+#include "base/buf.h"
 #include "base/err.h"
 
+#include <elf.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -27,6 +29,12 @@ int modinfo_read(const char *path, struct modinfo *out, struct err *err);
 
 /* May be called on a zeroed struct; leaves one. */
 void modinfo_free(struct modinfo *info);
+
+/*
+ * The section headers of a module's bytes, all of them within the bytes, and its ELF header in
+ * head. NULL when it is no relocatable x86-64 ELF or damaged; else the caller frees them.
+ */
+Elf64_Shdr *module_sections(const struct buf *module, Elf64_Ehdr *head);
 
 /* The kernel's name of a module: '-' is '_'. The caller frees it. */
 char *module_name(const char *s, size_t len);

@@ -6,39 +6,14 @@
 #include "kernel/modules.h"
 
 #include "base/cleanup.h"
+#include "kernel/modinfo.h"
 
-#include <elf.h>
 #include <stdint.h>
 #include <string.h>
 
-static bool inside(const struct buf *b, uint64_t offset, uint64_t len)
+static bool align_ok(uint64_t align)
 {
-	return offset <= b->len && len <= b->len - offset;
-}
-
-/* The section headers, or NULL when b is no relocatable ELF64 or damaged. */
-static Elf64_Shdr *read_headers(const struct buf *b, Elf64_Ehdr *head)
-{
-	if (!inside(b, 0, sizeof(*head)))
-		return NULL;
-	memcpy(head, b->data, sizeof(*head));
-	if (memcmp(head->e_ident, ELFMAG, SELFMAG) || head->e_ident[EI_CLASS] != ELFCLASS64 ||
-	    head->e_ident[EI_DATA] != ELFDATA2LSB || head->e_type != ET_REL ||
-	    head->e_shentsize != sizeof(Elf64_Shdr) || head->e_shstrndx >= head->e_shnum ||
-	    !inside(b, head->e_shoff, (uint64_t)head->e_shnum * sizeof(Elf64_Shdr)))
-		return NULL;
-	Elf64_Shdr *sections = xcalloc(head->e_shnum, sizeof(*sections));
-	memcpy(sections, b->data + head->e_shoff, head->e_shnum * sizeof(*sections));
-	for (size_t i = 0; i < head->e_shnum; i++) {
-		const Elf64_Shdr *s = &sections[i];
-
-		if ((s->sh_type != SHT_NOBITS && !inside(b, s->sh_offset, s->sh_size)) ||
-		    s->sh_addralign > 4096 || (s->sh_addralign & (s->sh_addralign - 1))) {
-			free(sections);
-			return NULL;
-		}
-	}
-	return sections;
+	return align <= 4096 && !(align & (align - 1));
 }
 
 static bool is_debug(const struct buf *b, const Elf64_Shdr *names, const Elf64_Shdr *s)
@@ -68,7 +43,7 @@ void module_strip_debug(struct buf *module)
 {
 	cleanup_buf struct buf slim = BUF_INIT;
 	Elf64_Ehdr head;
-	cleanup_free Elf64_Shdr *sections = read_headers(module, &head);
+	cleanup_free Elf64_Shdr *sections = module_sections(module, &head);
 	size_t gone = 0;
 
 	for (size_t i = 0; sections && i < head.e_shnum; i++) {
@@ -85,6 +60,8 @@ void module_strip_debug(struct buf *module)
 
 		if (s->sh_type == SHT_NULL)
 			continue;
+		if (!align_ok(s->sh_addralign))
+			return;
 		pad(&slim, s->sh_addralign);
 		if (s->sh_type != SHT_NOBITS)
 			buf_add(&slim, module->data + s->sh_offset, s->sh_size);
