@@ -1,0 +1,81 @@
+/*
+ * Fails each allocation that KVM_CREATE_VM makes, one a call, through /proc/self/fail-nth: the
+ * first, then the second, until a call makes fewer than were counted.
+ *
+ * Bug: syzbot "general protection fault in kvm_coalesced_mmio_init" and "INFO: task hung in
+ * synchronize_rcu", from 9121923c457d ("kvm: Allocate memslots and buses before calling
+ * kvm_arch_init_vm"): an error path of kvm_create_vm() returned no error, so that what was not
+ * there was used, and left the VM's SRCU structures behind. Needs: CONFIG_FAULT_INJECTION with
+ * CONFIG_FAILSLAB or CONFIG_FAIL_PAGE_ALLOC; debugfs for the allocations that may sleep, which are
+ * nearly all.
+ */
+#include "kvmrepro/kvm.h"
+
+#define MAX_NTH 2000
+
+static void set(const char *path, const char *value)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0 && write(fd, value, strlen(value)) < 0)
+		printf("%s: %s\n", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
+/* Allocations that may sleep and of a single page fail too; no stack dump for each. */
+static void set_up_debugfs(void)
+{
+	static const char *const rows[][2] = {
+		{ "failslab/verbose", "0" },
+		{ "failslab/ignore-gfp-wait", "N" },
+		{ "fail_page_alloc/verbose", "0" },
+		{ "fail_page_alloc/ignore-gfp-wait", "N" },
+		{ "fail_page_alloc/ignore-gfp-highmem", "N" },
+		{ "fail_page_alloc/min-order", "0" },
+		{ "fail_usercopy/verbose", "0" },
+	};
+	char path[128];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		snprintf(path, sizeof(path), "/sys/kernel/debug/%s", rows[i][0]);
+		set(path, rows[i][1]);
+	}
+}
+
+/* Makes the call with its nth allocation failed. False when it makes fewer. */
+static int call(int kvm, int fail_nth, int nth, int *failed)
+{
+	char text[16];
+	ssize_t n = snprintf(text, sizeof(text), "%d", nth);
+	int vm;
+
+	must(pwrite(fail_nth, text, (size_t)n, 0) < 0 ? -1 : 0, "fail-nth");
+	vm = ioctl(kvm, KVM_CREATE_VM, 0);
+	*failed = vm < 0 ? errno : 0;
+	n = pread(fail_nth, text, sizeof(text) - 1, 0);
+	must(pwrite(fail_nth, "0", 1, 0) < 0 ? -1 : 0, "fail-nth");
+	if (vm >= 0)
+		close(vm);
+	text[n > 0 ? n : 0] = '\0';
+	return atoi(text) == 0;
+}
+
+int main(void)
+{
+	int kvm = open_kvm();
+	int fail_nth = open("/proc/self/fail-nth", O_RDWR | O_CLOEXEC);
+	int nth, refused = 0, error;
+
+	if (fail_nth < 0)
+		unsupported("no /proc/self/fail-nth (CONFIG_FAULT_INJECTION)");
+	set_up_debugfs();
+	for (nth = 1; nth <= MAX_NTH && call(kvm, fail_nth, nth, &error); nth++) {
+		if (error && error != ENOMEM)
+			printf("allocation %d failed: %s\n", nth, strerror(error));
+		refused += !!error;
+	}
+	printf("failed %d allocations of KVM_CREATE_VM, which refused %d times\n", nth - 1,
+	       refused);
+	return 0;
+}
