@@ -126,6 +126,42 @@ static char *module_file(void)
 	return dir;
 }
 
+static void check_base(const struct buf *base)
+{
+	cleanup_buf struct buf init = BUF_INIT;
+	cleanup_free char *entries = list(base, "init", &init);
+	cleanup_free char *want = xasprintf("drwxr-xr-x dev\n"
+					    "crw------- dev/console 5:1\n"
+					    "crw-rw-rw- dev/null 1:3\n"
+					    "-rwxr-xr-x init %zu\n"
+					    "drwxr-xr-x lib\n"
+					    "drwxr-xr-x lib/modules\n"
+					    "-rw-r--r-- lib/modules/kvm.ko 12\n"
+					    "-rw-r--r-- lib/modules/kvm_amd.ko 12\n"
+					    "drwxr-xr-x repro\n"
+					    "lrwxrwxrwx repro/create-vm -> /init\n"
+					    "-rwxr-xr-x repro/mine 4\n",
+					    embed_guest().size);
+	assert_string_equal(entries, want);
+	assert_int_equal(init.len, embed_guest().size);
+	assert_memory_equal(init.data, embed_guest().data, init.len);
+}
+
+static void check_plan(const struct buf *plan)
+{
+	cleanup_buf struct buf text = BUF_INIT;
+	cleanup_free char *plan_entries = list(plan, "kvmrepro/plan", &text);
+	assert_int_equal(
+		strncmp(plan_entries, "drwxr-xr-x kvmrepro\n-rw------- kvmrepro/plan ", 45), 0);
+	assert_string_equal(text.data, "token " TOKEN "\n"
+				       "detector_ms 20000\n"
+				       "stuck_ms 30000\n"
+				       "module /lib/modules/kvm.ko\n"
+				       "module /lib/modules/kvm_amd.ko nested=1\n"
+				       "repro create-vm svm 5000 /repro/create-vm\n"
+				       "repro mine any 10000 /repro/mine\n");
+}
+
 static void test_guest(void **state)
 {
 	cleanup_free char *dir = module_file();
@@ -154,7 +190,6 @@ static void test_guest(void **state)
 		.n_repros = 2,
 	};
 	cleanup_buf struct buf all = BUF_INIT, base = BUF_INIT, plan = BUF_INIT;
-	cleanup_buf struct buf init = BUF_INIT, text = BUF_INIT;
 	struct err err;
 
 	(void)state;
@@ -166,33 +201,8 @@ static void test_guest(void **state)
 	assert_memory_equal(all.data, base.data, base.len);
 	assert_memory_equal(all.data + base.len, plan.data, plan.len);
 
-	cleanup_free char *entries = list(&base, "init", &init);
-	cleanup_free char *want = xasprintf("drwxr-xr-x dev\n"
-					    "crw------- dev/console 5:1\n"
-					    "crw-rw-rw- dev/null 1:3\n"
-					    "-rwxr-xr-x init %zu\n"
-					    "drwxr-xr-x lib\n"
-					    "drwxr-xr-x lib/modules\n"
-					    "-rw-r--r-- lib/modules/kvm.ko 12\n"
-					    "-rw-r--r-- lib/modules/kvm_amd.ko 12\n"
-					    "drwxr-xr-x repro\n"
-					    "lrwxrwxrwx repro/create-vm -> /init\n"
-					    "-rwxr-xr-x repro/mine 4\n",
-					    embed_guest().size);
-	assert_string_equal(entries, want);
-	assert_int_equal(init.len, embed_guest().size);
-	assert_memory_equal(init.data, embed_guest().data, init.len);
-
-	cleanup_free char *plan_entries = list(&plan, "kvmrepro/plan", &text);
-	assert_int_equal(
-		strncmp(plan_entries, "drwxr-xr-x kvmrepro\n-rw------- kvmrepro/plan ", 45), 0);
-	assert_string_equal(text.data, "token " TOKEN "\n"
-				       "detector_ms 20000\n"
-				       "stuck_ms 30000\n"
-				       "module /lib/modules/kvm.ko\n"
-				       "module /lib/modules/kvm_amd.ko nested=1\n"
-				       "repro create-vm svm 5000 /repro/create-vm\n"
-				       "repro mine any 10000 /repro/mine\n");
+	check_base(&base);
+	check_plan(&plan);
 	fs_rmtree(dir, &err);
 }
 
