@@ -152,7 +152,21 @@ static void note_end(struct raw_report *r, const struct line *l)
 		r->complete = true;
 }
 
-void collect_line(struct raw_report *r, const struct line *l, bool mark, uint64_t end)
+/* Marks that stand inside another's report as a matter of course. */
+static bool companion(const struct oops_mark *m)
+{
+	static const char *const words[] = { "invalid opcode", "Internal error:", "Kernel panic",
+					     "kernel stack overflow", "Unhandled fault:",
+					     "unreferenced object", NULL };
+
+	for (size_t i = 0; words[i]; i++)
+		if (!strncmp(m->text, words[i], strlen(words[i])))
+			return true;
+	return false;
+}
+
+void collect_line(struct raw_report *r, const struct line *l, const struct oops_mark *mark,
+		  uint64_t end)
 {
 	bool same = l->ctx == r->ctx || (r->want_all && l->ctx != LINE_CTX_USER);
 	bool first = r->n_lines == r->first;
@@ -166,7 +180,7 @@ void collect_line(struct raw_report *r, const struct line *l, bool mark, uint64_
 	}
 	if (line_has(l, "Sending NMI "))
 		r->want_all = true;
-	add(r, l, mark && !first ? RLINE_OOPS : 0);
+	add(r, l, !mark || first ? 0 : RLINE_OOPS | (companion(mark) ? RLINE_SAME : 0));
 	note_comm(r, l);
 	if (first && r->ends == END_LINE)
 		r->complete = true;

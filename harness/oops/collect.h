@@ -12,8 +12,9 @@ void collect_begin(struct raw_report *r, const struct oops_mark *mark, const str
 /* A line that stood before the mark's, the oldest first; only between the two above. */
 void collect_before(struct raw_report *r, const struct line *l);
 
-/* The next line; mark: it holds a mark. end: the offset behind it. */
-void collect_line(struct raw_report *r, const struct line *l, bool mark, uint64_t end);
+/* The next line; mark: the one it holds, or NULL. end: the offset behind it. */
+void collect_line(struct raw_report *r, const struct line *l, const struct oops_mark *mark,
+		  uint64_t end);
 
 /* Nothing more will come for it: it was complete and other lines followed. */
 bool collect_over(const struct raw_report *r);

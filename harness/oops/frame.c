@@ -90,29 +90,13 @@ size_t frame_name(const char *p, size_t len, struct func *out)
 	return i;
 }
 
-/* " path/file.c:123": what a symbolizer puts behind a name. */
-static bool source_line(const char *p, size_t len)
-{
-	size_t i = blanks(p, len);
-	bool dot = false;
-
-	if (!i)
-		return false;
-	while (i < len && p[i] != ' ' && p[i] != ':') {
-		dot |= p[i] == '.';
-		i++;
-	}
-	return dot && i + 1 < len && p[i] == ':' && p[i + 1] >= '0' && p[i + 1] <= '9';
-}
-
-/* "+0x1/0x2" or a source line: what makes a name a frame. */
+/* "+0x1/0x2": what makes a name a frame. */
 static bool frame_tail(const char *p, size_t len)
 {
-	if (len && p[0] == '+') {
-		size_t n = hex0x(p + 1, len - 1);
-		return n && n + 1 < len && p[n + 1] == '/' && hex0x(p + n + 2, len - n - 2);
-	}
-	return source_line(p, len);
+	if (!len || p[0] != '+')
+		return false;
+	size_t n = hex0x(p + 1, len - 1);
+	return n && n + 1 < len && p[n + 1] == '/' && hex0x(p + n + 2, len - n - 2);
 }
 
 /* arm, before 5.18: "[<pc>] (callee) from [<pc>] (caller+0x1/0x2)"; the callee's name has an
@@ -139,10 +123,24 @@ static bool arm_frame(const char *p, size_t len, struct func *out)
 	return true;
 }
 
+/* "<IRQ>", "<EOI>", "<TASK>" on the frame's own line (x86 before 4.13). */
+static size_t stack_name(const char *p, size_t len)
+{
+	size_t i = 1;
+
+	if (len < 3 || p[0] != '<')
+		return 0;
+	while (i < len && (is_word(p[i]) || p[i] == '#' || p[i] == '/'))
+		i++;
+	return i < len && i < 12 && p[i] == '>' ? i + 1 : 0;
+}
+
 bool frame_parse(const char *s, size_t len, struct func *out)
 {
 	size_t i = blanks(s, len);
 
+	i += stack_name(s + i, len - i);
+	i += blanks(s + i, len - i);
 	for (int k = 0; k < 2; k++) {
 		size_t n = address(s + i, len - i);
 		i += n;
@@ -175,8 +173,6 @@ static bool pc_name(const char *p, size_t len, struct func *out)
 			return true;
 		}
 		i += n ? n : 1;
-		while (i < len && is_hex(p[i]) && is_word(p[i - 1]))
-			i++;
 	}
 	return false;
 }

@@ -17,7 +17,8 @@ struct func {
  * Is this line a frame of a stack trace? Forms: " func+0x1/0x2", " [<addr>] func+0x1/0x2",
  * " ? func+..." (kernel/stacktrace and arch's show_trace_log_lvl()), "[sp] [pc] func+..." (powerpc
  * show_stack()), "[<pc>] (func) from [<pc>] (func+...)" and "func from func+..." (arm
- * dump_backtrace_entry()), " func file:line [inline]" (a symbolized trace).
+ * dump_backtrace_entry()). A symbolized trace's "func file:line [inline]" is none: titles are made
+ * of what the kernel itself printed.
  * Compiler suffixes (.isra.0, .part.1, .cold) are not part of the name.
  */
 bool frame_parse(const char *s, size_t len, struct func *out);

@@ -9,12 +9,23 @@
 
 /* What hands work to a function, or to a system call's: the frame before it is the work. */
 static const char *const dispatchers[] = {
-	"process_one_work", "do_syscall_", "do_fast_syscall_", "do_int80_syscall", "sysenter_dispatch",
-	"tracesys_phase2", "el0_svc", "invoke_syscall", "ret_fast_syscall", "system_call_exception",
-	"netif_receive_skb", "do_softirq", "handle_softirqs", "call_timer_fn", "run_timer_softirq",
-	"tasklet_action", "hrtimer_run_queues", "__hrtimer_run_queues", "rcu_do_batch",
-	"smp_call_function", "ret_from_fork", "kthread", "entry_SYSCALL", "system_call_fastpath",
-	"rcu_process_callbacks", "x64_sys_call", "ia32_sys_call", NULL,
+	/* arch entry code: system calls */
+	"do_syscall_", "do_fast_syscall_", "do_int80_syscall", "sysenter_dispatch", "tracesys_phase2",
+	"entry_SYSCALL", "entry_SYSENTER", "system_call_fastpath", "x64_sys_call", "ia32_sys_call",
+	"el0_svc", "invoke_syscall", "ret_fast_syscall", "system_call_exception", "syscall_exit_to",
+	/* work, timers, softirqs, threads, IPIs */
+	"process_one_work", "call_timer_fn", "run_timer_softirq", "hrtimer_run_queues", "do_softirq",
+	"handle_softirqs", "tasklet_action", "rcu_do_batch", "rcu_process_callbacks", "irq_work_run",
+	"smp_call_function", "kthread", "ret_from_fork", "cpu_startup_entry", "task_work_run",
+	"handle_irq_event",
+	/* fs/: read_write.c, ioctl.c, open.c, file_table.c; mm/mmap.c */
+	"vfs_read", "vfs_write", "vfs_iter_", "do_iter_read", "do_iter_write", "new_sync_", "call_read_iter",
+	"call_write_iter", "vfs_ioctl", "compat_ioctl", "do_dentry_open", "vfs_open", "__fput",
+	"mmap_region", "call_mmap",
+	/* net/: core/dev.c, socket.c, netlink */
+	"netif_receive_skb", "sock_sendmsg", "sock_recvmsg", "sock_common_", "__sys_setsockopt",
+	"__sys_getsockopt", "rtnetlink_rcv_msg", "nfnetlink_rcv_msg", "genl_rcv_msg",
+	"genl_family_rcv_msg", "netlink_rcv_skb", "netlink_dump", NULL,
 };
 
 /* What a hung task's stack is full of. */
@@ -23,6 +34,8 @@ static const char *const sleepers[] = {
 	"synchronize", "context_switch", "__switch_to", "cancel_delayed_work", "rcu_barrier", "mutex",
 	NULL,
 };
+
+static const char *const syscalls[] = { "sys_", "SyS_", NULL };
 
 static const char *find_part(const struct func *f, const char *const *parts)
 {
@@ -43,6 +56,9 @@ static void pick_stall(const struct func *frames, size_t n, struct func *out)
 		}
 		prev = frames[i];
 	}
+	/* arm's entry code shows only as the caller of the system call. */
+	if (n && find_part(&prev, syscalls))
+		*out = prev;
 }
 
 static void pick_hang(const struct func *frames, size_t n, struct func *out)

@@ -1,31 +1,59 @@
 /* The ways through a report to the function to blame; see rule.h. */
 #include "oops/rules.h"
 
+
 static const struct oops_step pc_then_trace[] = {
 	{ STEP_PC, NULL }, { STEP_TRACE, NULL }, { STEP_FRAMES, NULL }, { STEP_END, NULL } };
 static const struct oops_step trace[] = {
 	{ STEP_TRACE, NULL }, { STEP_FRAMES, NULL }, { STEP_END, NULL } };
 static const struct oops_step frames[] = { { STEP_FRAMES, NULL }, { STEP_END, NULL } };
+/* The heading names the function; it may be one that only works for its caller. */
 static const struct oops_step here_then_trace[] = {
-	{ STEP_HERE, " at \\S+ " RE_FUNC "|:\\d+ at " RE_FUNC }, { STEP_TRACE, NULL },
-	{ STEP_FRAMES, NULL }, { STEP_END, NULL } };
+	{ STEP_HERE, " in " RE_FUNC }, { STEP_TRACE, NULL }, { STEP_FRAMES, NULL },
+	{ STEP_END, NULL } };
+#define LOCK_AT "at: (?:" RE_PC " +)?" RE_FUNC
 static const struct oops_step lock_at[] = {
-	{ STEP_MATCH, "at: (?:" RE_PC " +)?" RE_FUNC }, { STEP_FRAMES, NULL }, { STEP_END, NULL } };
-static const struct oops_step unlock_at[] = {
-	{ STEP_MATCH, "trying to release lock .* at:" }, { STEP_FRAMES, NULL }, { STEP_END, NULL } };
-static const struct oops_step lock_only[] = {
-	{ STEP_MATCH, "at: (?:" RE_PC " +)?" RE_FUNC }, { STEP_END, NULL } };
+	{ STEP_MATCH, LOCK_AT }, { STEP_END, NULL } };
+/* The lock that is wanted, the lock that is held, then the chain between them. */
+static const struct oops_step two_locks[] = {
+	{ STEP_MATCH, LOCK_AT }, { STEP_MATCH, LOCK_AT }, { STEP_FRAMES, NULL },
+	{ STEP_TRACE, NULL }, { STEP_FRAMES, NULL }, { STEP_END, NULL } };
+static const struct oops_step lock_then_trace[] = {
+	{ STEP_MATCH, LOCK_AT }, { STEP_TRACE, NULL }, { STEP_FRAMES, NULL }, { STEP_END, NULL } };
+static const struct oops_step irq_safe[] = {
+	{ STEP_MATCH, "which became [A-Z_]+-irq-safe at:" }, { STEP_FRAMES, NULL },
+	{ STEP_END, NULL } };
+/* What the timer interrupt of the stall's report interrupted. */
+#define TIMER_IRQ "apic_timer_interrupt|^\\s*(?:\\[.*?\\] +)?el1h?(?:_64)?_irq\\+|Exception stack\\("
+static const struct oops_step interrupted[] = {
+	{ STEP_MATCH, TIMER_IRQ }, { STEP_FRAMES, NULL }, { STEP_END, NULL } };
 
 const struct oops_path path_pc = { pc_then_trace, trace, PICK_FIRST, NULL };
-const struct oops_path path_trace = { trace, NULL, PICK_FIRST, NULL };
-const struct oops_path path_panic = { trace, frames, PICK_FIRST, "schedule" };
+const struct oops_path path_bug = { pc_then_trace, trace, PICK_FIRST, "^_*skb_|^assertfail|^folio_" };
+const struct oops_path path_trace = { trace, frames, PICK_FIRST, NULL };
 const struct oops_path path_frames = { frames, NULL, PICK_FIRST, NULL };
-const struct oops_path path_kasan = { trace, frames, PICK_FIRST, NULL };
-const struct oops_path path_warn = { here_then_trace, NULL, PICK_FIRST, NULL };
-const struct oops_path path_stall = { trace, NULL, PICK_STALL, NULL };
+const struct oops_path path_list = { trace, frames, PICK_FIRST, "kobject|put_device|device_del" };
+const struct oops_path path_kasan = { here_then_trace, trace, PICK_FIRST, NULL };
+const struct oops_path path_kmsan = { frames, NULL, PICK_FIRST,
+				      "^crypto_|^aes|^xts_|_ecb_|_cbc_|^chacha|^sha\\d|^_?copy_" };
+const struct oops_path path_warn = { pc_then_trace, NULL, PICK_FIRST, NULL };
+const struct oops_path path_odebug = { pc_then_trace, trace, PICK_FIRST,
+				       "^k?v?free|^kvfree|vunmap|timer_|^rcu_|_rcu$|work_" };
+const struct oops_path path_urb = { pc_then_trace, NULL, PICK_FIRST,
+				    "usb_submit_urb|usb_start_wait_urb|usb_(?:bulk|control|"
+				    "interrupt|internal_control)_msg" };
+const struct oops_path path_refcount = { pc_then_trace, NULL, PICK_FIRST, "^sock_(?:hold|put)|^sk_" };
+const struct oops_path path_proc = { pc_then_trace, NULL, PICK_FIRST, "^_*proc_" };
+const struct oops_path path_sched = { trace, NULL, PICK_FIRST, "schedule|rwsem|wait_for" };
+const struct oops_path path_panic = { trace, frames, PICK_FIRST, "schedule" };
+const struct oops_path path_overflow = { pc_then_trace, frames, PICK_STALL, NULL };
+const struct oops_path path_stall = { pc_then_trace, trace, PICK_STALL, NULL };
+const struct oops_path path_rcu_stall = { interrupted, NULL, PICK_STALL, "rcu" };
 const struct oops_path path_hang = { trace, NULL, PICK_HANG, NULL };
-const struct oops_path path_leak = { trace, frames, PICK_LEAK, NULL };
-const struct oops_path path_deadlock = { lock_at, trace, PICK_FIRST, NULL };
-const struct oops_path path_lock_at = { lock_only, NULL, PICK_FIRST, NULL };
-const struct oops_path path_unlock = { unlock_at, trace, PICK_FIRST, NULL };
+const struct oops_path path_leak = { trace, frames, PICK_FIRST,
+				     "alloc|kmemleak|kobject|list_lru|pcpu|percpu|dup" };
+const struct oops_path path_deadlock = { two_locks, trace, PICK_FIRST, "process_one_work|flush_" };
+const struct oops_path path_irq_order = { irq_safe, NULL, PICK_FIRST, NULL };
+const struct oops_path path_usage = { lock_then_trace, trace, PICK_FIRST, NULL };
+const struct oops_path path_lock_at = { lock_at, trace, PICK_FIRST, NULL };
 const struct oops_path path_usercopy = { trace, NULL, PICK_FIRST, "usercopy|__check" };

@@ -38,7 +38,7 @@ bool oops_match_re(struct oops_regexes *r, const char *re, const char *s, size_t
 #define RLINE_DOUBTFUL 1u /* questionable frame */
 #define RLINE_BEFORE   2u /* printed before the mark's line */
 #define RLINE_OOPS     4u /* holds a mark itself */
-#define RLINE_OTHER    8u /* another context's, kept because the report asked for it */
+#define RLINE_SAME     8u /* that mark goes with this report's own (a trap's second line) */
 
 struct rline {
 	uint32_t off, len; /* into text */

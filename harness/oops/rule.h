@@ -27,7 +27,6 @@ enum oops_pick {
 	PICK_FIRST, /* the first function that is not skipped */
 	PICK_STALL, /* the one above the work dispatcher: a stalled CPU loops below it */
 	PICK_HANG,  /* as PICK_FIRST, but what sleeps is skipped and RCU's waits are one */
-	PICK_LEAK,  /* as PICK_FIRST, but allocators of every kind are skipped */
 };
 
 struct oops_path {

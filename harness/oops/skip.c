@@ -19,7 +19,7 @@ static const char *const skipped[] = {
 	"bug_handler", "brk_handler", "do_debug_exception", "^do_el", "^el1_", "^el1h_",
 	"program_check_exception", "program_check_common", "do_program_check",
 	"__do_kernel_fault", "do_bad_area", "do_mem_abort", "do_translation_fault",
-	"ref_tracker", "unwind_backtrace", "rust_helper_BUG", "fortify_", "object_err",
+	"ref_tracker", "unwind_backtrace", "walk_stackframe", "__fortify", "do_tag_check_fault", "__rela_dyn_start", "rust_helper_BUG", "fortify_", "object_err",
 	"print_trailer", "slab_err", "__stack_chk_fail", "rust_begin_unwind",
 	/* lockdep: kernel/locking/lockdep.c */
 	"lockdep", "lock_acquire", "lock_release", "register_lock_class", "reacquire_held_locks",
@@ -32,7 +32,8 @@ static const char *const skipped[] = {
 	"read_lock", "read_unlock", "write_lock", "write_unlock", "rwlock_bug", "_bh_enable",
 	"mutex_lock", "mutex_unlock", "mutex_trylock", "down_read", "down_write", "up_read",
 	"up_write", "^down", "^up$", "percpu_rwsem", "percpu_down", "__rt_", "rtlock",
-	"rt_mutex", "rt_spin", "rwsem", "lock_sock", "seqcount",
+	"rt_mutex", "rt_spin", "rwsem", "lock_sock", "release_sock", "seqcount", "seqprop",
+	"mutex_", "osq_", "dec_and_lock", "ww_mutex",
 	/* object debugging: lib/debugobjects.c */
 	"debug_object", "debug_print_object", "timer_is_static_object", "work_is_static_object",
 	"debug_check_no_obj", "__debug_", "debug_timer", "debug_work",
@@ -46,18 +47,21 @@ static const char *const skipped[] = {
 	"memcpy", "memset", "memcmp", "memmove", "memchr", "memscan", "strcmp", "strncmp",
 	"strcpy", "strncpy", "strlcpy", "strscpy", "strlen", "strnlen", "strstr", "strnstr",
 	"strchr", "strrchr", "strcat", "strcasecmp", "strncasecmp", "strdup", "strndup",
-	"memdup", "^string", "^pointer$", "snprintf", "sprintf", "kasprintf", "kvasprintf",
+	"memdup", "string", "^pointer$", "snprintf", "sprintf", "scnprintf", "kasprintf", "kvasprintf",
 	"printk", "va_format", "^dev_info", "^dev_notice", "^dev_warn", "^dev_err", "^dev_alert",
 	"^dev_crit", "^dev_emerg",
 	/* user memory */
 	"copy_to_user", "copy_from_user", "copy_user", "put_user", "get_user", "clear_user",
 	"copyin", "copyout", "copy_to_iter", "copy_from_iter", "copy_page_to_iter",
 	"copy_page_from_iter", "iterate_and_advance",
+	/* the driver model and sysfs, on behalf of a driver: drivers/base, lib/kobject*.c, fs/sysfs */
+	"kobject_", "kset_", "sysfs_", "add_uevent_var", "^device_", "^devres_", "^put_device",
+	"^get_device", "device_unregister", "__device_",
 	/* lists, bits, trees */
 	"list_add", "list_del", "list_replace", "list_move", "list_splice", "list_empty",
 	"list_entry_valid", "test_bit", "set_bit", "clear_bit", "change_bit",
 	"test_and_", "find_first_", "find_next_", "rb_", "rbtree",
-	"^xas_", "^xa_", "radix_tree", "^idr_", "read_once", "write_once",
+	"^xas_", "^xa_", "find_lock_entries", "truncate_inode_pages", "read_once", "write_once",
 	/* allocators: mm/slab*.c, mm/page_alloc.c, mm/util.c */
 	"alloc_page", "k?malloc", "kmalloc", "kzalloc", "kcalloc", "vmalloc", "vzalloc",
 	"krealloc", "kmem_cache", "slab_alloc", "slab_free", "allocate_slab", "new_slab", "kfree",
@@ -66,12 +70,12 @@ static const char *const skipped[] = {
 	/* work and timers waited for by a caller */
 	"flush_work", "flush_workqueue", "__flush_", "drain_workqueue", "destroy_workqueue",
 	"cancel_work", "cancel_delayed_work", "queue_work", "queue_delayed_work",
-	"try_to_grab_pending", "del_timer", "timer_delete", "add_timer", "mod_timer",
-	"lock_timer_base", "try_to_del_timer",
+	"try_to_grab_pending", "del_timer", "timer_delete", "^add_timer", "mod_timer",
+	"lock_timer_base", "try_to_del_timer", "sk_stop_timer",
 	/* RCU's own */
 	"rcu_read_lock", "rcu_read_unlock", "rcu_lock_", "rcu_is_watching",
 	/* port and memory mapped I/O */
-	"^inb", "^inw", "^inl", "^outb", "^outw", "^outl", "ioread", "iowrite", "^readb", "^readl",
+	"^inb", "^inw", "^inl", "^outb", "^outw", "^outl", "ioread", "iowrite", "logic_in", "logic_out", "__raw_read", "__raw_write", "^readb", "^readl",
 	"^writel", "^writeb",
 	/* sockets' buffers freed by a caller */
 	"skb_panic", "skb_over_panic", "skb_under_panic",
@@ -82,7 +86,7 @@ static const char *const skipped[] = {
 	/* the unwinder's own */
 	"stack_trace_", "save_stack", "stack_depot", "arch_stack_walk",
 	/* mounts and files let go of by a caller */
-	"fast_dput", "^dput$", "drop_nlink", "__put_task_struct",
+	"fast_dput", "^dput$", "^iput$", "drop_nlink", "__put_task_struct",
 };
 
 static bool holds(const struct func *f, const char *row)

@@ -175,7 +175,7 @@ static void marked_line(struct oops *o, const struct oops_mark *m, const struct 
 	}
 plain:
 	if (o->open)
-		collect_line(&o->raw, l, true, end);
+		collect_line(&o->raw, l, m, end);
 }
 
 static void take_line(struct oops *o, const char *raw, size_t len, uint64_t pos, uint64_t end)
@@ -198,7 +198,7 @@ static void take_line(struct oops *o, const char *raw, size_t len, uint64_t pos,
 	if (m)
 		marked_line(o, m, &l, pos, end);
 	else if (o->open)
-		collect_line(&o->raw, &l, false, end);
+		collect_line(&o->raw, &l, NULL, end);
 	if (o->open && collect_over(&o->raw))
 		close_report(o);
 	remember(o, raw, len);

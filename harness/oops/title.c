@@ -12,7 +12,6 @@
 struct title_try {
 	struct oops_regexes *rx;
 	const struct raw_report *raw;
-	bool doubtful;	   /* count questionable frames too */
 	const struct oops_rule *rule;
 	struct span groups[9];
 	struct func frame; /* len 0: none */
@@ -20,6 +19,7 @@ struct title_try {
 	bool no_frames;	   /* the rule wants a function and there is none */
 	bool mixed;	   /* a foreign stack is in the trace */
 	size_t line;	   /* the heading */
+	size_t end;	   /* lines from here on belong to another report */
 };
 
 struct walk {
@@ -30,9 +30,10 @@ struct walk {
 	size_t n;
 };
 
-static bool usable(const struct title_try *t, const struct rline *l)
+/* What the unwinder found lying on the stack ("? func+0x1/0x2") is no frame. */
+static bool usable(const struct rline *l)
 {
-	return t->doubtful || !(l->flags & RLINE_DOUBTFUL);
+	return !(l->flags & RLINE_DOUBTFUL);
 }
 
 static const char *line_at(const struct title_try *t, size_t i, size_t *len)
@@ -52,17 +53,36 @@ static void keep(struct walk *w, const struct func *f)
 	w->got[w->n++] = *f;
 }
 
+/* Fault injection dumps the stack of whoever is to fail (lib/fault-inject.c: fail_dump()): in a
+ * report it is somebody else's. */
+static bool foreign_frame(const char *s, size_t len)
+{
+	struct func f;
+
+	return memmem(s, len, "should_fail", 11) && frame_parse(s, len, &f) &&
+	       (func_is(&f, "should_fail") || func_is(&f, "should_failslab"));
+}
+
 /* One line for the step in hand; true: the step is done. */
 static bool step_line(struct walk *w, const char *s, size_t len)
 {
 	struct span g[2];
 	struct func f;
 
+	if (foreign_frame(s, len)) {
+		w->t->mixed = true;
+		return true;
+	}
 	switch (w->step->kind) {
 	case STEP_PC:
+		if (frame_call_trace(s, len)) {
+			w->step++; /* a program counter stands before the trace; this is it */
+			return true;
+		}
 		if (!frame_pc(s, len, &f))
 			return false;
 		keep(w, &f);
+		/* A symbolized log has a line for each inlined function: those are no frames. */
 		return true;
 	case STEP_TRACE:
 		return frame_start(s, len);
@@ -78,13 +98,8 @@ static bool step_line(struct walk *w, const char *s, size_t len)
 	case STEP_FRAMES:
 		if (frame_start(s, len))
 			return true;
-		if (frame_parse(s, len, &f)) {
-			if (func_is(&f, "should_fail") || func_is(&f, "should_failslab")) {
-				w->t->mixed = true;
-				return true;
-			}
+		if (frame_parse(s, len, &f) || frame_pc(s, len, &f))
 			keep(w, &f);
-		}
 		return false;
 	case STEP_END:
 		break;
@@ -96,11 +111,11 @@ static void walk_steps(struct walk *w, const struct oops_step *steps)
 {
 	w->step = steps;
 	w->n = 0;
-	for (size_t i = w->t->line; i < w->t->raw->n_lines && w->step->kind != STEP_END; i++) {
+	for (size_t i = w->t->line; i < w->t->end && w->step->kind != STEP_END; i++) {
 		size_t len;
 		const char *s = line_at(w->t, i, &len);
 
-		if (!usable(w->t, &w->t->raw->lines[i]))
+		if (!usable(&w->t->raw->lines[i]))
 			continue;
 		if (step_line(w, s, len))
 			w->step++;
@@ -137,10 +152,10 @@ static bool find_also(struct title_try *t, const char *re)
 {
 	size_t have = count_groups(t->groups, 9);
 
-	for (size_t i = t->line; i < t->raw->n_lines; i++) {
+	for (size_t i = t->line; i < t->end; i++) {
 		size_t len;
 		const char *s = line_at(t, i, &len);
-		if (usable(t, &t->raw->lines[i]) &&
+		if (usable(&t->raw->lines[i]) &&
 		    oops_match_re(t->rx, re, s, len, t->groups + have, 9 - have))
 			return true;
 	}
@@ -164,7 +179,7 @@ static bool try_rule(struct title_try *t, const struct oops_rule *r, const char 
 
 static bool find_rule(struct title_try *t)
 {
-	for (size_t i = t->raw->first; i < t->raw->n_lines; i++) {
+	for (size_t i = t->raw->first; i < t->end; i++) {
 		size_t len;
 		const char *s = line_at(t, i, &len);
 
@@ -180,6 +195,17 @@ static bool find_rule(struct title_try *t)
 	}
 	t->line = t->raw->first;
 	return false;
+}
+
+/* On a console where nothing tells the printers apart, a second report's heading ends the first. A
+ * trap's own second line ("invalid opcode: ...", "Internal error: ...") is marked as no heading. */
+static size_t find_end(const struct raw_report *raw)
+{
+	if (raw->ctx == LINE_CTX_CONSOLE || raw->ctx == LINE_CTX_USER)
+		for (size_t i = raw->first + 1; i < raw->n_lines; i++)
+			if (raw->lines[i].flags & RLINE_OOPS && !(raw->lines[i].flags & RLINE_SAME))
+				return i;
+	return raw->n_lines;
 }
 
 static void fill(struct buf *out, const char *tmpl, const struct title_try *t, const char *func)
@@ -271,12 +297,12 @@ static const char *check_traces(const struct title_try *t)
 	bool any = false, want = false;
 	size_t left = 0;
 
-	for (size_t i = t->raw->first; i < t->raw->n_lines; i++) {
+	for (size_t i = t->raw->first; i < t->end; i++) {
 		size_t len;
 		const char *s = line_at(t, i, &len);
 		struct func f;
 
-		if (!usable(t, &t->raw->lines[i]))
+		if (!usable(&t->raw->lines[i]))
 			continue;
 		if (frame_parse(s, len, &f) || memmem(s, len, "stack is not available", 22)) {
 			any = true;
@@ -319,7 +345,7 @@ static void collect_text(const struct title_try *t, struct oops_report *out)
 
 	for (size_t i = 0; i < t->raw->n_lines; i++) {
 		const struct rline *l = &t->raw->lines[i];
-		if (usable(t, l))
+		if (usable(l))
 			buf_add(&b, t->raw->text.data + l->off, l->len + 1);
 	}
 	out->text = buf_steal(&b);
@@ -327,14 +353,9 @@ static void collect_text(const struct title_try *t, struct oops_report *out)
 
 void oops_evaluate(struct oops_regexes *rx, const struct raw_report *raw, struct oops_report *out)
 {
-	struct title_try t = { .rx = rx, .raw = raw };
+	struct title_try t = { .rx = rx, .raw = raw, .end = find_end(raw) };
 
 	find_rule(&t);
-	if (t.no_frames && raw->ctx != LINE_CTX_CONSOLE && raw->ctx != LINE_CTX_USER) {
-		struct title_try again = { .rx = rx, .raw = raw, .doubtful = true };
-		find_rule(&again);
-		t = again;
-	}
 	*out = (struct oops_report){ .start = raw->start, .end = raw->end };
 	if (t.rule)
 		name_it(&t, out);
