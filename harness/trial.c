@@ -64,7 +64,7 @@ static enum outcome_kind kind_now(const struct trial *t)
 /* The first report that is not a known uninteresting one. */
 static const struct oops_report *first_report(const struct trial *t)
 {
-	const struct oops *o = console_oops(t->console);
+	struct oops *o = console_oops(t->console);
 
 	for (size_t i = 0; i < oops_count(o); i++)
 		if (!oops_get(o, i)->suppressed)

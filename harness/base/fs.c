@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <zlib.h>

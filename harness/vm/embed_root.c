@@ -15,6 +15,7 @@
 static const char qemu_conf[] = "user = \"root\"\n"
 				"group = \"root\"\n"
 				"security_driver = \"none\"\n"
+				"dynamic_ownership = 0\n"
 				"cgroup_controllers = []\n"
 				"namespaces = []\n"
 				"stdio_handler = \"file\"\n"

@@ -192,8 +192,6 @@ static int connect_to(struct engine_state *state, struct err *err)
 		if (embed_root_make(state->root, err))
 			return -1;
 		state->uri = embed_root_uri(state->root);
-		if (prctl(PR_SET_CHILD_SUBREAPER, 1))
-			return err_errno(err, ERR_HARNESS, "cannot become a subreaper");
 	} else {
 		state->uri = xstrdup(state->config->uri);
 		/* The daemon's QEMU, perhaps of another user, must reach its sockets. */
@@ -213,7 +211,13 @@ static int connect_to(struct engine_state *state, struct err *err)
 		state, NULL);
 	if (state->lifecycle_id < 0 || state->reboot_id < 0)
 		return libvirt_error(err, "libvirt's domain events");
-	return learn_versions(state, err);
+	if (learn_versions(state, err))
+		return -1;
+	/* Only now: the QEMUs that libvirt has probed so far are not ours to wait for, and it would
+	 * sit out 40 s for each of them. */
+	if (state->embedded && prctl(PR_SET_CHILD_SUBREAPER, 1))
+		return err_errno(err, ERR_HARNESS, "cannot become a subreaper");
+	return 0;
 }
 
 static void libvirt_close(struct engine_state *state)
@@ -235,6 +239,17 @@ static void libvirt_close(struct engine_state *state)
 	free(state);
 }
 
+/* libvirt's own log goes to a file of the run, not to the user (docs of virLogSetFromEnv): its
+ * errors come back from its calls. */
+static int redirect_log(const char *workdir, struct err *err)
+{
+	cleanup_free char *where = xasprintf("3:file:%s/libvirt.log", workdir);
+
+	if (setenv("LIBVIRT_LOG_OUTPUTS", where, 0) || virInitialize() < 0)
+		return libvirt_error(err, "libvirt");
+	return 0;
+}
+
 static int libvirt_open(const struct engine_config *config, struct engine_state **out,
 			struct err *err)
 {
@@ -250,7 +265,7 @@ static int libvirt_open(const struct engine_config *config, struct engine_state 
 	pthread_cond_init(&state->gone_cond, &attr);
 	pthread_condattr_destroy(&attr);
 	virSetErrorFunc(NULL, keep_quiet);
-	if (start_loop(state, err) || connect_to(state, err)) {
+	if (redirect_log(config->workdir, err) || start_loop(state, err) || connect_to(state, err)) {
 		libvirt_close(state);
 		return -1;
 	}

@@ -1,0 +1,22 @@
+/* run.json: a run as one JSON object; docs/run-json.md lists its members. */
+#ifndef REPORT_RUN_JSON_H
+#define REPORT_RUN_JSON_H
+
+#include "session.h"
+#include "trial.h"
+#include "verdict.h"
+
+#include <jansson.h>
+
+/* The object without trials and verdict; the caller owns it. */
+json_t *run_json_new(const struct session *session, unsigned runs, unsigned jobs);
+
+/* Add a trial; they may come in any order and are kept in that of their numbers. */
+void run_json_add_trial(json_t *run, const struct trial_result *result,
+			const struct reproducers *repros);
+
+/* Add the end: interrupted, or a verdict. */
+void run_json_set_verdict(json_t *run, enum verdict verdict, const struct tally *tally);
+void run_json_set_interrupted(json_t *run, int signal_number);
+
+#endif

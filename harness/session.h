@@ -1,0 +1,70 @@
+/*
+ * What must be ready before trials can run on a kernel: the image, its modules, the reproducers,
+ * the guest's file system, an engine that offers what the reproducers need.
+ */
+#ifndef SESSION_H
+#define SESSION_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "catalogue.h"
+#include "kernel/image.h"
+#include "kernel/modules.h"
+#include "reproducer.h"
+#include "trial.h"
+#include "vm/accel.h"
+#include "vm/engine.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* What the user asked for; strings are borrowed and outlive the session. */
+struct session_options {
+	const char *kernel;  /* NULL only with the replay engine */
+	const char *modules; /* --modules, or NULL */
+	const char *append;  /* more kernel arguments, or NULL */
+	const char *engine;  /* "auto", "libvirt", "replay:DIR" */
+	const char *accel;   /* "auto", "kvm", "tcg" */
+	const char *connect; /* libvirt URI, or NULL */
+	const char *const *repros;
+	size_t n_repros;   /* 0: all bundled ones that can run */
+	unsigned duration_s; /* 0: each one's own */
+	unsigned boot_timeout_s; /* 0: by accelerator */
+	unsigned memory_mib, vcpus;
+	bool live;
+};
+
+struct session {
+	struct kernel_image image;
+	struct kernel_modules modules;
+	struct catalogue catalogue;
+	struct reproducers repros;
+	struct buf initramfs; /* all but the plan */
+	char *workdir;
+	char *cmdline;
+	const struct engine *engine;
+	struct engine_config engine_config;
+	struct engine_state *engine_state; /* NULL until opened */
+	struct engine_facts facts;
+	struct accel accel;
+	struct trial_config trial; /* ready for trial_run() */
+};
+
+/*
+ * Read and check all that the user gave; no VM is started and nothing is connected to. What the
+ * compiler printed about a bad .c goes to diag. The session is to be closed in any case.
+ */
+int session_prepare(const struct session_options *options, struct session *session,
+		    struct buf *diag, struct err *err);
+
+/*
+ * Open the engine and choose the accelerator, telling which and why on standard error.
+ * ERR_UNSUPPORTED when a reproducer that was asked for needs what nothing here offers.
+ */
+int session_open_engine(const struct session_options *options, struct session *session,
+			struct err *err);
+
+/* Close and remove all. */
+void session_close(struct session *session);
+
+#endif
