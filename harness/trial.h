@@ -44,13 +44,14 @@ enum repro_end {
 	REPRO_SIGNAL,
 	REPRO_TIMEOUT, /* its duration was over */
 	REPRO_STUCK,   /* could not be killed */
+	REPRO_FAILED,  /* could not be started */
 };
 
 struct repro_result {
 	enum repro_end end;
 	int code;	    /* exit status or signal */
 	int64_t ms;	    /* guest time */
-	char *why;	    /* of REPRO_SKIPPED and REPRO_STUCK, or NULL */
+	char *why;	    /* of skipped, failed; a task's stack if it would not go; or NULL */
 	struct buf output;  /* stdout and stderr, raw */
 	uint64_t dropped_bytes; /* output that was not kept */
 };

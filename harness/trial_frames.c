@@ -16,6 +16,7 @@ static const char *const end_names[] = {
 	[REPRO_SKIPPED] = "skipped", [REPRO_UNSUPPORTED] = "unsupported",
 	[REPRO_EXIT] = "exit",	     [REPRO_SIGNAL] = "signal",
 	[REPRO_TIMEOUT] = "timeout", [REPRO_STUCK] = "stuck",
+	[REPRO_FAILED] = "failed",
 };
 
 const char *repro_end_name(enum repro_end end)
@@ -73,7 +74,6 @@ static void on_hello(struct trial *t, const struct frame *frame)
 	keep(&r->version, frame, "version");
 	keep(&r->vendor, frame, "vendor");
 	keep(&r->features, frame, "features");
-	keep(&r->nested, frame, "nested");
 }
 
 static void on_module(struct trial *t, const struct frame *frame)
@@ -90,6 +90,7 @@ static void on_canary(struct trial *t, const struct frame *frame)
 
 	if (frame_number(frame, "ok", 0)) {
 		keep(&t->result->kvm, frame, "kvm");
+		keep(&t->result->nested, frame, "nested");
 		return;
 	}
 	char *title = xasprintf("%s%s%s", why ? why : "no reason given",
@@ -128,16 +129,21 @@ static void on_end(struct trial *t, struct repro_result *r, const struct frame *
 
 	r->code = (int)frame_number(frame, "code", 0);
 	r->ms = frame_number(frame, "ms", 0);
-	if (r->end == REPRO_STUCK)
-		return;
-	if (how && !strcmp(how, "timeout"))
+	if (!how)
+		how = "exit";
+	if (!strcmp(how, "timeout"))
 		r->end = REPRO_TIMEOUT;
-	else if (how && !strcmp(how, "signal"))
+	else if (!strcmp(how, "signal"))
 		r->end = REPRO_SIGNAL;
+	else if (!strcmp(how, "stuck"))
+		r->end = REPRO_STUCK;
+	else if (!strcmp(how, "failed"))
+		r->end = REPRO_FAILED;
 	else if (repro->bundled && r->code == REPRO_EXIT_UNSUPPORTED)
 		r->end = REPRO_UNSUPPORTED;
 	else
 		r->end = REPRO_EXIT;
+	keep(&r->why, frame, "why");
 }
 
 static void on_stuck(struct repro_result *r, const struct frame *frame)
@@ -146,7 +152,6 @@ static void on_stuck(struct repro_result *r, const struct frame *frame)
 
 	if (!r->why && stack && *stack)
 		r->why = xstrdup(stack);
-	r->end = REPRO_STUCK;
 }
 
 static void on_repro_frame(struct trial *t, const struct frame *frame)
@@ -194,7 +199,7 @@ static void on_done(struct trial *t)
 
 		stuck |= r->end == REPRO_STUCK;
 		if (r->end == REPRO_SKIPPED || r->end == REPRO_UNSUPPORTED ||
-		    r->end == REPRO_NOT_RUN)
+		    r->end == REPRO_FAILED || r->end == REPRO_NOT_RUN)
 			idle = idle ? idle : r;
 		else
 			ran = true;
