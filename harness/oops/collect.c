@@ -24,12 +24,12 @@ static const struct {
 	{ "BUG:", "stack guard page", END_MARKER },
 	{ "Unable to handle kernel", NULL, END_MARKER },
 	{ "Internal error:", NULL, END_MARKER },
-	{ "kernel BUG", NULL, END_MARKER },
+	{ "kernel BUG at", NULL, END_MARKER },
 	{ "general protection fault", NULL, END_MARKER },
 	{ "divide error:", NULL, END_MARKER },
 	{ "stack segment:", NULL, END_MARKER },
 	{ "invalid opcode:", NULL, END_MARKER },
-	{ "Kernel panic", NULL, END_MARKER },
+	{ "Kernel panic - not syncing", NULL, END_MARKER },
 	{ "Booting the kernel", NULL, END_LINE },
 	{ "Linux version", NULL, END_LINE },
 	{ "SYZFAIL:", NULL, END_LINE },
@@ -152,26 +152,13 @@ static void note_end(struct raw_report *r, const struct line *l)
 		r->complete = true;
 }
 
-/* Marks that stand inside another's report as a matter of course. */
-static bool companion(const struct oops_mark *m)
-{
-	static const char *const words[] = { "invalid opcode", "Internal error:", "Kernel panic",
-					     "kernel stack overflow", "Unhandled fault:",
-					     "unreferenced object", NULL };
-
-	for (size_t i = 0; words[i]; i++)
-		if (!strncmp(m->text, words[i], strlen(words[i])))
-			return true;
-	return false;
-}
-
 void collect_line(struct raw_report *r, const struct line *l, const struct oops_mark *mark,
 		  uint64_t end)
 {
 	bool same = l->ctx == r->ctx || (r->want_all && l->ctx != LINE_CTX_USER);
 	bool first = r->n_lines == r->first;
 
-	if (line_has(l, "Kernel panic - not syncing") && !first)
+	if (line_has(l, "Kernel panic - not syncing"))
 		r->panicked = true;
 	if (!same && !first) {
 		if (r->complete)
@@ -180,7 +167,7 @@ void collect_line(struct raw_report *r, const struct line *l, const struct oops_
 	}
 	if (line_has(l, "Sending NMI "))
 		r->want_all = true;
-	add(r, l, !mark || first ? 0 : RLINE_OOPS | (companion(mark) ? RLINE_SAME : 0));
+	add(r, l, !mark || first ? 0 : RLINE_OOPS | (mark->flags & MARK_SECOND ? RLINE_SAME : 0));
 	note_comm(r, l);
 	if (first && r->ends == END_LINE)
 		r->complete = true;

@@ -101,7 +101,7 @@ static bool frame_tail(const char *p, size_t len)
 
 /* arm, before 5.18: "[<pc>] (callee) from [<pc>] (caller+0x1/0x2)"; the callee's name has an
  * offset only in some versions. Since then: "callee from caller+0x1/0x2". */
-static bool arm_frame(const char *p, size_t len, struct func *out)
+static bool arm_frame(const char *p, size_t len, struct func *out, struct func *caller)
 {
 	struct func callee;
 	bool paren = len && p[0] == '(';
@@ -120,6 +120,11 @@ static bool arm_frame(const char *p, size_t len, struct func *out)
 	if (len - i < 6 || memcmp(p + i, " from ", 6))
 		return false;
 	*out = callee;
+	i += 6;
+	i += address(p + i, len - i);
+	i += blanks(p + i, len - i);
+	i += i < len && p[i] == '(';
+	frame_name(p + i, len - i, caller);
 	return true;
 }
 
@@ -137,8 +142,16 @@ static size_t stack_name(const char *p, size_t len)
 
 bool frame_parse(const char *s, size_t len, struct func *out)
 {
+	struct func caller;
+
+	return frame_parse_both(s, len, out, &caller);
+}
+
+bool frame_parse_both(const char *s, size_t len, struct func *out, struct func *caller)
+{
 	size_t i = blanks(s, len);
 
+	*caller = (struct func){ NULL, 0 };
 	i += stack_name(s + i, len - i);
 	i += blanks(s + i, len - i);
 	for (int k = 0; k < 2; k++) {
@@ -154,7 +167,7 @@ bool frame_parse(const char *s, size_t len, struct func *out)
 		*out = f;
 		return true;
 	}
-	return arm_frame(s + i, len - i, out);
+	return arm_frame(s + i, len - i, out, caller);
 }
 
 /* The first "func+0x1/0x2" or symbolized name in the rest of a line. */
@@ -208,19 +221,19 @@ bool frame_call_trace(const char *s, size_t len)
 	return false;
 }
 
-bool frame_start(const char *s, size_t len)
+unsigned frame_start(const char *s, size_t len)
 {
 	static const char *const words[] = {
-		"Allocated:", "Allocated by task ", "Freed:",
-		"Freed by task ", "Uninit was stored to memory at", NULL,
+		"Allocated:",	  "Allocated by task ",		    "Freed:",
+		"Freed by task ", "Uninit was stored to memory at", "Uninit was created at", NULL,
 	};
 
 	if (frame_call_trace(s, len))
-		return true;
-	for (size_t k = 0; words[k]; k++)
+		return 1;
+	for (unsigned k = 0; words[k]; k++)
 		if (memmem(s, len, words[k], strlen(words[k])))
-			return true;
+			return 2 + k;
 	/* mm/kmemleak.c print_unreferenced(); lockdep's "stack backtrace:" is only a heading. */
 	const char *b = memmem(s, len, "  backtrace", 11);
-	return b && memchr(b, ':', len - (size_t)(b - s));
+	return b && memchr(b, ':', len - (size_t)(b - s)) ? 30 : 0;
 }

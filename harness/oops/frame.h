@@ -23,12 +23,16 @@ struct func {
  */
 bool frame_parse(const char *s, size_t len, struct func *out);
 
+/* The same; on arm's two-function lines the caller too (its len is 0 otherwise). */
+bool frame_parse_both(const char *s, size_t len, struct func *out, struct func *caller);
+
 /* "RIP: 0010:func+...", "PC is at func+...", "pc : func+...", "NIP [..] func+...", "epc : ...":
  * where the kernel was when it trapped. User mode does not count. */
 bool frame_pc(const char *s, size_t len, struct func *out);
 
-/* "Call Trace:", "Backtrace:", "Allocated by task 1:", ...: a stack trace begins below. */
-bool frame_start(const char *s, size_t len);
+/* "Call Trace:", "Backtrace:", "Allocated by task 1:", ...: a stack trace begins below. Returns
+ * which kind (1 to 31), or 0. */
+unsigned frame_start(const char *s, size_t len);
 
 /* Such a start that is a call trace itself, not the history of an object. */
 bool frame_call_trace(const char *s, size_t len);
@@ -39,6 +43,9 @@ size_t frame_name(const char *p, size_t len, struct func *out);
 
 /* Is this function only the messenger (reports, locks, allocators, string helpers)? */
 bool frame_skipped(const struct func *f);
+
+/* Does the name hold row? "^row" pins it to the name's beginning, "^row$" is the whole name. */
+bool func_matches(const struct func *f, const char *row);
 
 bool func_is(const struct func *f, const char *name);
 bool func_has(const struct func *f, const char *part);

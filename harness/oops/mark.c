@@ -1,7 +1,22 @@
 /* Which lines begin a report. */
 #include "oops/report.h"
 
+#include <ctype.h>
 #include <string.h>
+
+/* A kernel's heading stands at the beginning of its text, behind at most a subsystem's name
+ * ("watchdog: ", "rcu: ", "CPU 0 "); in quotes or behind '=' it is somebody's argument. */
+#define PREFIX_MAX 40
+
+static bool heading(const char *s, size_t at)
+{
+	if (at > PREFIX_MAX)
+		return false;
+	for (size_t i = 0; i < at; i++)
+		if (strchr("'\"=`", s[i]))
+			return false;
+	return true;
+}
 
 const struct oops_mark *oops_find_mark(struct oops_regexes *rx, const char *s, size_t len,
 				       size_t *at)
@@ -14,10 +29,27 @@ const struct oops_mark *oops_find_mark(struct oops_regexes *rx, const char *s, s
 
 		if (!p || (best && (size_t)(p - s) >= *at))
 			continue;
-		if (m->ignore && oops_match_re(rx, m->ignore, s, len, NULL, 0))
+		if (p > s && (isalnum((unsigned char)p[-1]) || p[-1] == '_'))
+			continue; /* ODEBUG:, CAM_INFO: */
+		if (m->only && !oops_match_re(rx, m->only, p, len - (size_t)(p - s), NULL, 0))
 			continue;
 		best = m;
 		*at = (size_t)(p - s);
 	}
 	return best;
+}
+
+bool oops_is_heading(const struct oops_mark *m, const struct line *l, const char *raw, size_t at,
+		     bool stamped)
+{
+	size_t into = (size_t)(raw + at - l->s);
+
+	if (raw + at < l->s)
+		return false;
+	if (m->flags & MARK_USER)
+		return true;
+	/* In a log with time stamps, a line without one is a program's unless it starts so. */
+	if (stamped && l->ctx == LINE_CTX_USER)
+		return !into;
+	return heading(l->s, into);
 }

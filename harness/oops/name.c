@@ -1,5 +1,6 @@
 /* Picking and spelling functions, cleaning titles; see title.h. */
 #include "oops/title.h"
+#include "oops/demangle.h"
 #include "oops/report.h"
 
 #include <ctype.h>
@@ -16,14 +17,14 @@ static const char *const dispatchers[] = {
 	/* work, timers, softirqs, threads, IPIs */
 	"process_one_work", "call_timer_fn", "run_timer_softirq", "hrtimer_run_queues", "do_softirq",
 	"handle_softirqs", "tasklet_action", "rcu_do_batch", "rcu_process_callbacks", "irq_work_run",
-	"smp_call_function", "kthread", "ret_from_fork", "cpu_startup_entry", "task_work_run",
+	"smp_call_function", "^kthread$", "ret_from_fork", "cpu_startup_entry", "task_work_run",
 	"handle_irq_event",
 	/* fs/: read_write.c, ioctl.c, open.c, file_table.c; mm/mmap.c */
 	"vfs_read", "vfs_write", "vfs_iter_", "do_iter_read", "do_iter_write", "new_sync_", "call_read_iter",
 	"call_write_iter", "vfs_ioctl", "compat_ioctl", "do_dentry_open", "vfs_open", "__fput",
 	"mmap_region", "call_mmap",
 	/* net/: core/dev.c, socket.c, netlink */
-	"netif_receive_skb", "sock_sendmsg", "sock_recvmsg", "sock_common_", "__sys_setsockopt",
+	"netif_receive_skb", "^sock_sendmsg", "^sock_recvmsg", "sock_common_", "__sys_setsockopt",
 	"__sys_getsockopt", "rtnetlink_rcv_msg", "nfnetlink_rcv_msg", "genl_rcv_msg",
 	"genl_family_rcv_msg", "netlink_rcv_skb", "netlink_dump", NULL,
 };
@@ -35,60 +36,54 @@ static const char *const sleepers[] = {
 	NULL,
 };
 
-static const char *const syscalls[] = { "sys_", "SyS_", NULL };
 
-static const char *find_part(const struct func *f, const char *const *parts)
+static const char *const syscalls[] = { "^sys_", "^SyS_", "_sys_", NULL };
+
+/* Grouped whatever they wait for: these hangs are all over the kernel when RCU or RTNL is stuck. */
+static const char *const buckets[] = { "rtnl_lock", "synchronize_rcu", "synchronize_srcu",
+				       "synchronize_net", "synchronize_sched", NULL };
+
+static bool any_of(const struct func *f, const char *const *rows)
 {
-	for (size_t i = 0; parts[i]; i++)
-		if (func_has(f, parts[i]))
-			return parts[i];
-	return NULL;
+	for (size_t i = 0; rows[i]; i++)
+		if (func_matches(f, rows[i]))
+			return true;
+	return false;
 }
 
-static void pick_stall(const struct func *frames, size_t n, struct func *out)
+void oops_pick(enum oops_pick pick, struct oops_picked *p, const struct func *f)
 {
-	struct func prev = n ? frames[0] : (struct func){ NULL, 0 };
-
-	for (size_t i = 0; i < n; i++) {
-		if (find_part(&frames[i], dispatchers)) {
-			*out = func_has(&frames[i], "smp_call_function") ? frames[i] : prev;
-			return;
+	if (p->done)
+		return;
+	switch (pick) {
+	case PICK_FIRST:
+		p->best = *f;
+		p->done = true;
+		break;
+	case PICK_STALL:
+		if (any_of(f, dispatchers)) {
+			p->best = func_has(f, "smp_call_function") || !p->prev.len ? *f : p->prev;
+			p->done = true;
 		}
-		prev = frames[i];
+		p->prev = *f;
+		break;
+	case PICK_HANG:
+		if (any_of(f, buckets)) {
+			p->best = *f;
+			p->done = true;
+		} else if (!p->best.len && !any_of(f, sleepers)) {
+			p->best = *f;
+		}
+		break;
 	}
+}
+
+struct func oops_pick_end(enum oops_pick pick, struct oops_picked *p)
+{
 	/* arm's entry code shows only as the caller of the system call. */
-	if (n && find_part(&prev, syscalls))
-		*out = prev;
-}
-
-static void pick_hang(const struct func *frames, size_t n, struct func *out)
-{
-	static const char *const buckets[] = { "rtnl_lock", "synchronize_rcu", "synchronize_srcu",
-					       "synchronize_net", "synchronize_sched", NULL };
-
-	for (size_t i = 0; i < n; i++) {
-		if (find_part(&frames[i], buckets)) {
-			*out = frames[i];
-			return;
-		}
-	}
-	for (size_t i = 0; i < n; i++) {
-		if (!find_part(&frames[i], sleepers)) {
-			*out = frames[i];
-			return;
-		}
-	}
-}
-
-void oops_pick_frame(enum oops_pick pick, const struct func *frames, size_t n, struct func *out)
-{
-	*out = (struct func){ NULL, 0 };
-	if (pick == PICK_STALL)
-		pick_stall(frames, n, out);
-	else if (pick == PICK_HANG)
-		pick_hang(frames, n, out);
-	else if (n)
-		*out = frames[0];
+	if (pick == PICK_STALL && !p->done && p->prev.len && any_of(&p->prev, syscalls))
+		p->best = p->prev;
+	return p->best;
 }
 
 /* Wrappers that the kernel's macros put around a system call (include/linux/syscalls.h), and
@@ -121,7 +116,9 @@ size_t oops_name_forms(const struct func *f, char names[4][OOPS_NAME_BYTES])
 	char forms[4][OOPS_NAME_BYTES];
 	size_t n = 0;
 
-	snprintf(forms[n++], OOPS_NAME_BYTES, "%.*s", (int)f->len, f->s);
+	if (!oops_demangle(f->s, f->len, forms[0], OOPS_NAME_BYTES))
+		snprintf(forms[0], OOPS_NAME_BYTES, "%.*s", (int)f->len, f->s);
+	n++;
 	for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]) && n < 4; i++) {
 		const struct spelling *s = &spellings[i];
 		size_t k = strlen(s->prefix);

@@ -4,6 +4,15 @@
 
 static const struct oops_step pc_then_trace[] = {
 	{ STEP_PC, NULL }, { STEP_TRACE, NULL }, { STEP_FRAMES, NULL }, { STEP_END, NULL } };
+/* A warning is a trap: what trapped is shown by its program counter, before the trace or, where
+ * the warning made the kernel panic, inside panic()'s trace. */
+static const struct oops_step trapped[] = {
+	{ STEP_MATCH, "^\\s*(?:RIP: 0010:|RIP: e030:|EIP: |pc : |PC is at |epc : |NIP \\[|"
+		      "--- interrupt: [0-9a-f]+ at " RE_FUNC ")" },
+	{ STEP_FRAMES, NULL }, { STEP_END, NULL } };
+static const struct oops_step stack_chk[] = {
+	{ STEP_HERE, " in: ([a-zA-Z_][a-zA-Z0-9_$.]*)\\+0x" }, { STEP_TRACE, NULL }, { STEP_FRAMES, NULL },
+	{ STEP_END, NULL } };
 static const struct oops_step trace[] = {
 	{ STEP_TRACE, NULL }, { STEP_FRAMES, NULL }, { STEP_END, NULL } };
 static const struct oops_step frames[] = { { STEP_FRAMES, NULL }, { STEP_END, NULL } };
@@ -30,30 +39,35 @@ static const struct oops_step interrupted[] = {
 
 const struct oops_path path_pc = { pc_then_trace, trace, PICK_FIRST, NULL };
 const struct oops_path path_bug = { pc_then_trace, trace, PICK_FIRST, "^_*skb_|^assertfail|^folio_" };
-const struct oops_path path_trace = { trace, frames, PICK_FIRST, NULL };
+const struct oops_path path_trace = { trace, NULL, PICK_FIRST, NULL };
 const struct oops_path path_frames = { frames, NULL, PICK_FIRST, NULL };
-const struct oops_path path_list = { trace, frames, PICK_FIRST, "kobject|put_device|device_del" };
+const struct oops_path path_list = { trace, NULL, PICK_FIRST, "kobject|put_device|device_del" };
 const struct oops_path path_kasan = { here_then_trace, trace, PICK_FIRST, NULL };
 const struct oops_path path_kmsan = { frames, NULL, PICK_FIRST,
 				      "^crypto_|^aes|^xts_|_ecb_|_cbc_|^chacha|^sha\\d|^_?copy_" };
-const struct oops_path path_warn = { pc_then_trace, NULL, PICK_FIRST, NULL };
-const struct oops_path path_odebug = { pc_then_trace, trace, PICK_FIRST,
+const struct oops_path path_warn = { trapped, trace, PICK_FIRST, NULL };
+const struct oops_path path_odebug = { trapped, trace, PICK_FIRST,
 				       "^k?v?free|^kvfree|vunmap|timer_|^rcu_|_rcu$|work_" };
-const struct oops_path path_urb = { pc_then_trace, NULL, PICK_FIRST,
+const struct oops_path path_urb = { trapped, trace, PICK_FIRST,
 				    "usb_submit_urb|usb_start_wait_urb|usb_(?:bulk|control|"
 				    "interrupt|internal_control)_msg" };
-const struct oops_path path_refcount = { pc_then_trace, NULL, PICK_FIRST, "^sock_(?:hold|put)|^sk_" };
-const struct oops_path path_proc = { pc_then_trace, NULL, PICK_FIRST, "^_*proc_" };
+const struct oops_path path_refcount = { trapped, trace, PICK_FIRST, "^sock_(?:hold|put)|^sk_" };
+const struct oops_path path_proc = { trapped, trace, PICK_FIRST, "^_*proc_" };
 const struct oops_path path_sched = { trace, NULL, PICK_FIRST, "schedule|rwsem|wait_for" };
-const struct oops_path path_panic = { trace, frames, PICK_FIRST, "schedule" };
-const struct oops_path path_overflow = { pc_then_trace, frames, PICK_STALL, NULL };
+const struct oops_path path_panic = { trace, NULL, PICK_FIRST, "schedule" };
+const struct oops_path path_stack_chk = { stack_chk, NULL, PICK_FIRST, NULL };
+const struct oops_path path_rust = { trace, NULL, PICK_FIRST, "^core::|^__rustc|^rust_(?:begin|panic|helper)" };
+const struct oops_path path_page = { trace, NULL, PICK_FIRST,
+				     "page|folio|pagevec|^free_|^__free|zap_|unmap_" };
+const struct oops_path path_overflow = { pc_then_trace, trace, PICK_STALL, NULL };
 const struct oops_path path_stall = { pc_then_trace, trace, PICK_STALL, NULL };
 const struct oops_path path_rcu_stall = { interrupted, NULL, PICK_STALL, "rcu" };
 const struct oops_path path_hang = { trace, NULL, PICK_HANG, NULL };
 const struct oops_path path_leak = { trace, frames, PICK_FIRST,
-				     "alloc|kmemleak|kobject|list_lru|pcpu|percpu|dup" };
+				     "alloc|kmemleak|kobject|list_lru|pcpu|percpu|dup|^idr_|"
+				     "radix_tree" };
 const struct oops_path path_deadlock = { two_locks, trace, PICK_FIRST, "process_one_work|flush_" };
-const struct oops_path path_irq_order = { irq_safe, NULL, PICK_FIRST, NULL };
+const struct oops_path path_irq_order = { irq_safe, two_locks, PICK_FIRST, NULL };
 const struct oops_path path_usage = { lock_then_trace, trace, PICK_FIRST, NULL };
 const struct oops_path path_lock_at = { lock_at, trace, PICK_FIRST, NULL };
 const struct oops_path path_usercopy = { trace, NULL, PICK_FIRST, "usercopy|__check" };

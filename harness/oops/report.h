@@ -69,6 +69,11 @@ void oops_report_clear(struct oops_report *r);
 const struct oops_mark *oops_find_mark(struct oops_regexes *rx, const char *s, size_t len,
 				       size_t *at);
 
+/* Is m, found at offset at of the raw line l, the heading of a report, and not a word in some other
+ * message? stamped: the kernel's lines in this log have time stamps. */
+bool oops_is_heading(const struct oops_mark *m, const struct line *l, const char *raw, size_t at,
+		     bool stamped);
+
 /* The type that goes with a title. */
 const char *oops_type(const char *title);
 

@@ -36,6 +36,7 @@ struct oops_path {
 };
 
 #define RULE_NO_TRACE 1u /* this kind has no stack trace: its lack is no corruption */
+#define RULE_NEAR     4u /* also must match within the heading: its next lines */
 #define RULE_CORRUPT  2u /* a report of this form is always cut */
 
 struct oops_rule {
@@ -50,11 +51,18 @@ struct oops_rule {
 	const char *source; /* the kernel's printk */
 };
 
-/* A text that begins a report when a line holds it, unless ignore (PCRE2, or NULL) matches too. */
+/* A text that begins a report when a line holds it, and only matches the line from there on (NULL:
+ * always). Nothing of what else a kernel prints at that level (docs/titles.md) begins a report. */
 struct oops_mark {
 	const char *text;
-	const char *ignore;
+	const char *only; /* PCRE2, anchored at the text */
+	unsigned flags;
 };
+
+#define MARK_USER   1u /* printed by a program, not by the kernel */
+#define MARK_SECOND 2u /* goes with a report that is open: a trap's second line */
+#define MARK_BOOT   4u /* a boot banner */
+#define MARK_FOREIGN 8u /* begins no report; announces somebody else's stack trace */
 
 extern const struct oops_mark oops_marks[];
 extern const size_t oops_n_marks;

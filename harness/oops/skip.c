@@ -10,10 +10,10 @@
 static const char *const skipped[] = {
 	/* sanitizers: mm/kasan, mm/kmsan, mm/kfence, kernel/kcsan, lib/ubsan.c */
 	"kasan", "kmsan", "kcsan", "__asan", "__msan", "__tsan", "__hwasan", "__sanitizer",
-	"ubsan", "print_address_description", "kunit_try_catch", "check_memory_region",
+	"ubsan", "handle_overflow", "print_address_description", "kunit_try_catch", "check_memory_region",
 	"instrument_", "__no_kasan",
 	/* dumping and panicking: lib/dump_stack.c, kernel/panic.c, arch's traps */
-	"dump_stack", "dump_backtrace", "show_stack", "print_report", "panic", "report_bug",
+	"dump_stack", "dump_backtrace", "print_tainted", "show_stack", "print_report", "panic", "report_bug",
 	"fixup_bug", "handle_bug", "warn_slowpath", "__warn", "warn_alloc", "_exc_", "^exc_",
 	"^asm_exc", "invalid_op", "do_error_trap", "do_trap", "^die$", "^__die", "^oops_",
 	"bug_handler", "brk_handler", "do_debug_exception", "^do_el", "^el1_", "^el1h_",
@@ -25,7 +25,8 @@ static const char *const skipped[] = {
 	"lockdep", "lock_acquire", "lock_release", "register_lock_class", "reacquire_held_locks",
 	"print_circular_bug", "check_noncircular", "check_prev", "validate_chain", "mark_lock",
 	"perf_trace", "debug_check_no_locks", "print_lock", "print_usage", "print_held",
-	"lock_downgrade", "trace_hardirqs", "trace_softirqs", "print_unlock_imbalance",
+	"lock_downgrade", "hlock_class", "lookup_chain_cache", "check_wait_context", "find_held_lock",
+	"check_usage", "check_irq_usage", "__lock_acquire", "__lock_release", "mark_held_locks", "trace_hardirqs", "trace_softirqs", "print_unlock_imbalance",
 	"print_freed_lock", "assign_lock_key", "lock_set_",
 	/* locks */
 	"spin_lock", "spin_unlock", "spin_trylock", "spin_bug", "spin_dump", "raw_spin",
@@ -48,15 +49,15 @@ static const char *const skipped[] = {
 	"strcpy", "strncpy", "strlcpy", "strscpy", "strlen", "strnlen", "strstr", "strnstr",
 	"strchr", "strrchr", "strcat", "strcasecmp", "strncasecmp", "strdup", "strndup",
 	"memdup", "string", "^pointer$", "snprintf", "sprintf", "scnprintf", "kasprintf", "kvasprintf",
-	"printk", "va_format", "^dev_info", "^dev_notice", "^dev_warn", "^dev_err", "^dev_alert",
-	"^dev_crit", "^dev_emerg",
+	"printk", "va_format", "dev_info", "dev_notice", "dev_warn", "dev_err", "dev_alert",
+	"dev_crit", "dev_emerg",
 	/* user memory */
 	"copy_to_user", "copy_from_user", "copy_user", "put_user", "get_user", "clear_user",
-	"copyin", "copyout", "copy_to_iter", "copy_from_iter", "copy_page_to_iter",
+	"copyin", "copyout", "check_heap_object", "check_object_size", "usercopy_abort", "copy_to_iter", "copy_from_iter", "copy_page_to_iter",
 	"copy_page_from_iter", "iterate_and_advance",
 	/* the driver model and sysfs, on behalf of a driver: drivers/base, lib/kobject*.c, fs/sysfs */
-	"kobject_", "kset_", "sysfs_", "add_uevent_var", "^device_", "^devres_", "^put_device",
-	"^get_device", "device_unregister", "__device_",
+	"kobject_", "kset_", "^sysfs_", "^dpm_sysfs", "add_uevent_var", "^device_", "^devres_", "^put_device",
+	"^get_device", "device_unregister", "^__device_", "^__unregister_client$", "^i2c_del_adapter$",
 	/* lists, bits, trees */
 	"list_add", "list_del", "list_replace", "list_move", "list_splice", "list_empty",
 	"list_entry_valid", "test_bit", "set_bit", "clear_bit", "change_bit",
@@ -77,6 +78,9 @@ static const char *const skipped[] = {
 	/* port and memory mapped I/O */
 	"^inb", "^inw", "^inl", "^outb", "^outw", "^outl", "ioread", "iowrite", "logic_in", "logic_out", "__raw_read", "__raw_write", "^readb", "^readl",
 	"^writel", "^writeb",
+	/* a USB message sent for a driver: drivers/usb/core/message.c, urb.c */
+	"^usb_start_wait_urb$", "^usb_control_msg", "^usb_bulk_msg$", "^usb_interrupt_msg$",
+	"^usb_kill_urb$", "^usb_submit_urb$",
 	/* sockets' buffers freed by a caller */
 	"skb_panic", "skb_over_panic", "skb_under_panic",
 	/* thunks */
@@ -89,7 +93,7 @@ static const char *const skipped[] = {
 	"fast_dput", "^dput$", "^iput$", "drop_nlink", "__put_task_struct",
 };
 
-static bool holds(const struct func *f, const char *row)
+bool func_matches(const struct func *f, const char *row)
 {
 	size_t n = strlen(row);
 
@@ -106,7 +110,7 @@ static bool holds(const struct func *f, const char *row)
 bool frame_skipped(const struct func *f)
 {
 	for (size_t i = 0; i < sizeof(skipped) / sizeof(skipped[0]); i++)
-		if (holds(f, skipped[i]))
+		if (func_matches(f, skipped[i]))
 			return true;
 	return false;
 }

@@ -28,23 +28,43 @@ struct oops {
 	bool open, evaluated; /* evaluated: done[n_done] is the open report as it stands */
 	bool suppressed;      /* somewhere in this console is what makes crashes uninteresting */
 	bool ran, booted, crashed; /* a system was up; a banner was seen; a report since then */
-	bool any_line;
+	size_t boot_first;	   /* the first report of this boot */
+	bool any_line, stamped;	   /* a line was seen; one with a time stamp was */
 };
 
-/* Crashes of the test program or of its surroundings. */
-static const char *const suppressions[] = {
-	"fatal error: runtime: out of memory",
-	"fatal error: runtime: cannot allocate memory",
-	"fatal error: out of memory",
-	"fatal error: unexpected signal",
-	"signal SIGBUS: bus error",
-	"SYZFAIL: SIGBUS",
-	"lowmemorykiller: Killing 'syz-",
-	"lowmemorykiller: Killing 'sshd'",
-	"INIT: PANIC: segmentation violation!",
-	"*** stack smashing detected ***: terminated",
-	NULL,
+/* Crashes of the test program or of its surroundings; the second text must follow in the line. */
+static const struct {
+	const char *text, *also;
+} suppressions[] = {
+	{ "fatal error: runtime: out of memory", NULL },
+	{ "fatal error: runtime: cannot allocate memory", NULL },
+	{ "fatal error: out of memory", NULL },
+	{ "fatal error: unexpected signal", NULL },
+	{ "signal SIGBUS: bus error", NULL },
+	{ "SYZFAIL: SIGBUS", NULL },
+	{ "Killed process ", "(syz-" },
+	{ "Killed process ", "(sshd)" },
+	{ "Out of memory: Kill process ", "(syz-fuzzer)" },
+	{ "Out of memory: Kill process ", "(sshd)" },
+	{ "lowmemorykiller: Killing 'syz-", NULL },
+	{ "lowmemorykiller: Killing 'sshd'", NULL },
+	{ "INIT: PANIC: segmentation violation!", NULL },
+	{ "*** stack smashing detected ***: terminated", NULL },
 };
+#define N_SUPPRESSIONS (sizeof(suppressions) / sizeof(suppressions[0]))
+
+static bool suppresses(const char *raw, size_t len)
+{
+	for (size_t i = 0; i < N_SUPPRESSIONS; i++) {
+		const char *p = memmem(raw, len, suppressions[i].text, strlen(suppressions[i].text));
+		size_t left = p ? (size_t)(raw + len - p) : 0;
+
+		if (p && (!suppressions[i].also || memmem(p, left, suppressions[i].also,
+							  strlen(suppressions[i].also))))
+			return true;
+	}
+	return false;
+}
 
 struct oops *oops_new(size_t keep)
 {
@@ -59,8 +79,8 @@ struct oops *oops_new(size_t keep)
 	oops_regexes_init(&o->rx);
 	for (size_t i = 0; i < oops_n_marks; i++)
 		words[n++] = oops_marks[i].text;
-	for (size_t i = 0; suppressions[i]; i++)
-		words[n++] = suppressions[i];
+	for (size_t i = 0; i < N_SUPPRESSIONS; i++)
+		words[n++] = suppressions[i].text;
 	scan_init(&o->scan, words);
 	return o;
 }
@@ -144,36 +164,39 @@ static bool banner(struct oops *o, const struct oops_mark *m, const struct line 
 	if (!decompressor && l->ctx == LINE_CTX_USER)
 		return false;
 	o->booted = !decompressor;
+	o->boot_first = o->n_done;
 	o->ran = false;
 	o->crashed = false;
 	return again && !crash;
 }
 
+/* The kernel is gone: that holds for every report since it booted. */
+static void note_panic(struct oops *o)
+{
+	for (size_t i = o->boot_first; i < o->n_done; i++)
+		o->done[i].panicked = true;
+}
+
 static void marked_line(struct oops *o, const struct oops_mark *m, const struct line *l,
 			uint64_t pos, uint64_t end)
 {
-	bool boot = m->text[0] == 'L' || !strcmp(m->text, "Booting the kernel");
-	bool panic = !strcmp(m->text, "Kernel panic");
+	bool panic = !strcmp(m->text, "Kernel panic - not syncing");
+	bool begins = !(m->flags & MARK_FOREIGN);
 
-	if (boot) {
+	if (panic)
+		note_panic(o);
+	if (m->flags & MARK_BOOT) {
 		if (o->open && line_starts(l, m->text))
 			close_report(o);
-		if (!banner(o, m, l))
-			goto plain;
+		begins = banner(o, m, l);
 	}
-	if (o->open && o->raw.complete && !panic)
+	if (o->open && begins && o->raw.complete && !panic)
 		close_report(o);
-	if (!o->open && panic && o->crashed) {
-		if (o->n_done && o->n_done <= o->keep)
-			o->done[o->n_done - 1].panicked = true;
-		return;
-	}
-	if (!o->open) {
+	if (!o->open && begins && !(panic && o->crashed)) {
 		open_report(o, m, l, pos);
-		if (boot)
+		if (m->flags & MARK_BOOT)
 			o->crashed = false;
 	}
-plain:
 	if (o->open)
 		collect_line(&o->raw, l, m, end);
 }
@@ -186,11 +209,14 @@ static void take_line(struct oops *o, const char *raw, size_t len, uint64_t pos,
 
 	if (scan_find(&o->scan, raw, len) < len) {
 		m = oops_find_mark(&o->rx, raw, len, &at);
-		for (size_t i = 0; suppressions[i]; i++)
-			if (memmem(raw, len, suppressions[i], strlen(suppressions[i])))
-				o->suppressed = true;
+		o->suppressed |= suppresses(raw, len);
 	}
 	line_parse(raw, len, m ? at : 0, &l);
+	if (m && !oops_is_heading(m, &l, raw, at, o->stamped)) {
+		m = NULL;
+		line_parse(raw, len, 0, &l);
+	}
+	o->stamped |= l.ctx != LINE_CTX_USER;
 	if (!o->any_line && l.len) {
 		o->any_line = true;
 		o->ran = looks_alive(&l) && !m;

@@ -1,4 +1,5 @@
 /* From a report's lines to its title: pick the rule, find the function, fill the template. */
+#include "oops/demangle.h"
 #include "oops/frame.h"
 #include "oops/report.h"
 #include "oops/title.h"
@@ -7,7 +8,6 @@
 #include <string.h>
 
 #define TITLE_BYTES 120 /* longer ones are cut: titles become file names and mail subjects */
-#define MAX_FRAMES  64	/* a pick looks at no more frames than this */
 
 struct title_try {
 	struct oops_regexes *rx;
@@ -26,11 +26,12 @@ struct walk {
 	struct title_try *t;
 	const struct oops_path *path;
 	const struct oops_step *step;
-	struct func got[MAX_FRAMES];
-	size_t n;
+	struct oops_picked got;
 };
 
-/* What the unwinder found lying on the stack ("? func+0x1/0x2") is no frame. */
+/* A heading's next line but two at most: see RULE_NEAR. */
+#define NEAR_LINES 4
+
 static bool usable(const struct rline *l)
 {
 	return !(l->flags & RLINE_DOUBTFUL);
@@ -42,15 +43,21 @@ static const char *line_at(const struct title_try *t, size_t i, size_t *len)
 	return t->raw->text.data + t->raw->lines[i].off;
 }
 
-static void keep(struct walk *w, const struct func *f)
+static bool keep(struct walk *w, const struct func *f)
 {
-	if (w->n == MAX_FRAMES || (w->path->pick == PICK_FIRST && w->n))
-		return;
-	if (frame_skipped(f))
-		return;
-	if (w->path->skip && oops_match_re(w->t->rx, w->path->skip, f->s, f->len, NULL, 0))
-		return;
-	w->got[w->n++] = *f;
+	char name[OOPS_NAME_BYTES];
+	struct func plain = *f;
+	size_t n = oops_demangle(f->s, f->len, name, sizeof(name));
+
+	if (n)
+		plain = (struct func){ name, n };
+	if (!plain.len || frame_skipped(&plain))
+		return false;
+	if (w->path->skip &&
+	    oops_match_re(w->t->rx, w->path->skip, plain.s, plain.len, NULL, 0))
+		return false;
+	oops_pick(w->path->pick, &w->got, f);
+	return true;
 }
 
 /* Fault injection dumps the stack of whoever is to fail (lib/fault-inject.c: fail_dump()): in a
@@ -67,7 +74,7 @@ static bool foreign_frame(const char *s, size_t len)
 static bool step_line(struct walk *w, const char *s, size_t len)
 {
 	struct span g[2];
-	struct func f;
+	struct func f, caller;
 
 	if (foreign_frame(s, len)) {
 		w->t->mixed = true;
@@ -90,16 +97,18 @@ static bool step_line(struct walk *w, const char *s, size_t len)
 	case STEP_HERE:
 		if (!oops_match_re(w->t->rx, w->step->re, s, len, g, 2))
 			return w->step->kind == STEP_HERE;
-		if (!g[0].s)
-			g[0] = g[1];
-		if (g[0].s && frame_name(g[0].s, g[0].len, &f))
+		if (g[0].s ? frame_name(g[0].s, g[0].len, &f) != 0 : frame_pc(s, len, &f))
 			keep(w, &f);
 		return true;
 	case STEP_FRAMES:
 		if (frame_start(s, len))
 			return true;
-		if (frame_parse(s, len, &f) || frame_pc(s, len, &f))
+		if (frame_parse_both(s, len, &f, &caller)) {
+			if (!keep(w, &f) && caller.len)
+				keep(w, &caller);
+		} else if (frame_pc(s, len, &f)) {
 			keep(w, &f);
+		}
 		return false;
 	case STEP_END:
 		break;
@@ -107,10 +116,10 @@ static bool step_line(struct walk *w, const char *s, size_t len)
 	return true;
 }
 
-static void walk_steps(struct walk *w, const struct oops_step *steps)
+static void walk_steps(struct walk *w, const struct oops_step *steps, struct func *out)
 {
 	w->step = steps;
-	w->n = 0;
+	w->got = (struct oops_picked){ .done = false };
 	for (size_t i = w->t->line; i < w->t->end && w->step->kind != STEP_END; i++) {
 		size_t len;
 		const char *s = line_at(w->t, i, &len);
@@ -119,23 +128,20 @@ static void walk_steps(struct walk *w, const struct oops_step *steps)
 			continue;
 		if (step_line(w, s, len))
 			w->step++;
-		if (w->n && w->path->pick == PICK_FIRST)
+		if (w->got.done)
 			break;
 	}
+	*out = oops_pick_end(w->path->pick, &w->got);
 }
 
 static void find_frame(struct title_try *t, const struct oops_path *path)
 {
 	struct walk w = { .t = t, .path = path };
 
-	t->frame = (struct func){ NULL, 0 };
 	t->mixed = false;
-	walk_steps(&w, path->first);
-	oops_pick_frame(path->pick, w.got, w.n, &t->frame);
-	if (!t->frame.len && path->second) {
-		walk_steps(&w, path->second);
-		oops_pick_frame(path->pick, w.got, w.n, &t->frame);
-	}
+	walk_steps(&w, path->first, &t->frame);
+	if (!t->frame.len && path->second)
+		walk_steps(&w, path->second, &t->frame);
 	t->no_frames = !t->frame.len;
 }
 
@@ -148,15 +154,18 @@ static size_t count_groups(const struct span *g, size_t max)
 	return n;
 }
 
-static bool find_also(struct title_try *t, const char *re)
+static bool find_also(struct title_try *t, const struct oops_rule *r)
 {
 	size_t have = count_groups(t->groups, 9);
+	size_t end = t->end;
 
-	for (size_t i = t->line; i < t->end; i++) {
+	if (r->flags & RULE_NEAR && end > t->line + NEAR_LINES)
+		end = t->line + NEAR_LINES;
+	for (size_t i = t->line; i < end; i++) {
 		size_t len;
 		const char *s = line_at(t, i, &len);
 		if (usable(&t->raw->lines[i]) &&
-		    oops_match_re(t->rx, re, s, len, t->groups + have, 9 - have))
+		    oops_match_re(t->rx, r->also, s, len, t->groups + have, 9 - have))
 			return true;
 	}
 	return false;
@@ -168,7 +177,7 @@ static bool try_rule(struct title_try *t, const struct oops_rule *r, const char 
 	    !oops_match_re(t->rx, r->re, s, len, t->groups, 9))
 		return false;
 	t->matched = true;
-	if (!r->title || (r->also && !find_also(t, r->also)))
+	if (!r->title || (r->also && !find_also(t, r)))
 		return false;
 	t->rule = r;
 	t->no_frames = t->mixed = false;
@@ -291,31 +300,33 @@ static void corrupt(struct oops_report *out, const char *why)
 	out->corrupted_why = xstrdup(why);
 }
 
-/* Each kind of trace that the report announces must have at least one frame. */
+/* The first trace of each kind that the report announces must have at least one frame. */
 static const char *check_traces(const struct title_try *t)
 {
-	bool any = false, want = false;
-	size_t left = 0;
+	bool any = false;
+	unsigned seen = 0;
+	size_t left = 0; /* lines in which the frame wanted may still come */
 
 	for (size_t i = t->raw->first; i < t->end; i++) {
 		size_t len;
 		const char *s = line_at(t, i, &len);
+		unsigned kind = frame_start(s, len);
 		struct func f;
 
 		if (!usable(&t->raw->lines[i]))
 			continue;
-		if (frame_parse(s, len, &f) || memmem(s, len, "stack is not available", 22)) {
-			any = true;
-			want = false;
-		} else if (want && !--left) {
+		if (left && (kind || !--left))
 			return "no frames in a stack trace";
-		}
-		if (!want && frame_start(s, len)) {
-			want = true;
+		if (kind && !(seen & 1u << kind)) {
+			seen |= 1u << kind;
 			left = 15;
+		} else if (seen && (frame_parse(s, len, &f) ||
+				    memmem(s, len, "stack is not available", 22))) {
+			any = true;
+			left = 0;
 		}
 	}
-	if (want)
+	if (left)
 		return "no frames in a stack trace";
 	return any ? NULL : "no stack trace in the report";
 }

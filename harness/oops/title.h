@@ -8,8 +8,16 @@
 
 #define OOPS_NAME_BYTES 256
 
-/* Choose among the frames that were not skipped; len 0 in out: none fits. */
-void oops_pick_frame(enum oops_pick pick, const struct func *frames, size_t n, struct func *out);
+/* Choosing among the frames that were not skipped, as they come. */
+struct oops_picked {
+	struct func best, prev;
+	bool done; /* no later frame can change it */
+};
+
+void oops_pick(enum oops_pick pick, struct oops_picked *p, const struct func *f);
+
+/* No more frames: the choice; len 0: none fits. */
+struct func oops_pick_end(enum oops_pick pick, struct oops_picked *p);
 
 /* The spellings of a function's name: the one for the title first, then the others by which it is
  * known, the kernel's own last. Returns how many (at most 4). */
