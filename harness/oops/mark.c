@@ -6,7 +6,7 @@
 
 /* A kernel's heading stands at the beginning of its text, behind at most a subsystem's name
  * ("watchdog: ", "rcu: ", "CPU 0 "); in quotes or behind '=' it is somebody's argument. */
-#define PREFIX_MAX 40
+#define PREFIX_MAX 80
 
 static bool heading(const char *s, size_t at)
 {
@@ -29,7 +29,8 @@ const struct oops_mark *oops_find_mark(struct oops_regexes *rx, const char *s, s
 
 		if (!p || (best && (size_t)(p - s) >= *at))
 			continue;
-		if (p > s && (isalnum((unsigned char)p[-1]) || p[-1] == '_'))
+		if (p > s && isupper((unsigned char)*p) &&
+		    (isalnum((unsigned char)p[-1]) || p[-1] == '_'))
 			continue; /* ODEBUG:, CAM_INFO: */
 		if (m->only && !oops_match_re(rx, m->only, p, len - (size_t)(p - s), NULL, 0))
 			continue;

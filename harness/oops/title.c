@@ -29,8 +29,11 @@ struct walk {
 	struct oops_picked got;
 };
 
-/* A heading's next line but two at most: see RULE_NEAR. */
-#define NEAR_LINES 4
+/* A frame comes within so many lines of "Call Trace:"; other printers may be between. */
+#define FRAME_LINES 20
+
+/* The lines of a heading, and room for one that got between: see RULE_NEAR. */
+#define NEAR_LINES 6
 
 static bool usable(const struct rline *l)
 {
@@ -307,7 +310,7 @@ static const char *check_traces(const struct title_try *t)
 	unsigned seen = 0;
 	size_t left = 0; /* lines in which the frame wanted may still come */
 
-	for (size_t i = t->raw->first; i < t->end; i++) {
+	for (size_t i = t->raw->first; i < t->raw->n_lines; i++) {
 		size_t len;
 		const char *s = line_at(t, i, &len);
 		unsigned kind = frame_start(s, len);
@@ -319,7 +322,7 @@ static const char *check_traces(const struct title_try *t)
 			return "no frames in a stack trace";
 		if (kind && !(seen & 1u << kind)) {
 			seen |= 1u << kind;
-			left = 15;
+			left = FRAME_LINES;
 		} else if (seen && (frame_parse(s, len, &f) ||
 				    memmem(s, len, "stack is not available", 22))) {
 			any = true;
