@@ -2,23 +2,31 @@
 #ifndef OOPS_SCAN_H
 #define OOPS_SCAN_H
 
-#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define SCAN_MAX_WORDS 96
+#define SCAN_PRINT     3 /* bytes of a word by which it is found */
 
 /* Words looked for, prepared by scan_init(). */
 struct scan {
-	const char *words[SCAN_MAX_WORDS];
-	size_t lens[SCAN_MAX_WORDS];
+	struct scan_word {
+		const char *text;
+		uint8_t len, at; /* at: where in the word its fingerprint is */
+		uint8_t bucket;
+	} words[SCAN_MAX_WORDS];
 	size_t n;
-	unsigned char first[256]; /* does a word begin with this byte? */
+	/* For each byte of the fingerprint, by the low and the high half of the byte in the text: a
+	 * bit for each bucket that has a word with such a byte there. */
+	uint8_t low[SCAN_PRINT][16], high[SCAN_PRINT][16];
+	size_t (*find)(const struct scan *s, const char *data, size_t len, size_t from);
 };
 
-/* words: ended by NULL; at most SCAN_MAX_WORDS, each of three bytes or more. */
-void scan_init(struct scan *s, const char *const *words);
+/* words: n of them, each of SCAN_PRINT to 255 bytes; what is over SCAN_MAX_WORDS is left out. */
+void scan_init(struct scan *s, const char *const *words, size_t n);
 
-/* The first place in data where a word stands: its offset, or len if there is none. */
+/* The first place in data where a word's fingerprint stands in that word: the offset of the word,
+ * or len if there is none. Two words that overlap may be found in either order. */
 size_t scan_find(const struct scan *s, const char *data, size_t len);
 
 #endif

@@ -25,7 +25,8 @@ struct oops {
 	} recent[RECENT_LINES]; /* the last lines, as a ring */
 	size_t recent_next;
 	struct raw_report raw;
-	bool open, evaluated; /* evaluated: done[n_done] is the open report as it stands */
+	bool open;
+	bool evaluated, fresh; /* done[n_done] is the open report; as it stands now */
 	bool suppressed;      /* somewhere in this console is what makes crashes uninteresting */
 	bool ran, booted, crashed; /* a system was up; a banner was seen; a report since then */
 	size_t boot_first;	   /* the first report of this boot */
@@ -69,7 +70,7 @@ static bool suppresses(const char *raw, size_t len)
 struct oops *oops_new(size_t keep)
 {
 	struct oops *o = xcalloc(1, sizeof(*o));
-	const char *words[SCAN_MAX_WORDS] = { NULL };
+	const char *words[SCAN_MAX_WORDS];
 	size_t n = 0;
 
 	o->keep = keep ? keep : 1;
@@ -81,7 +82,7 @@ struct oops *oops_new(size_t keep)
 		words[n++] = oops_marks[i].text;
 	for (size_t i = 0; i < N_SUPPRESSIONS; i++)
 		words[n++] = suppressions[i].text;
-	scan_init(&o->scan, words);
+	scan_init(&o->scan, words, n);
 	return o;
 }
 
@@ -100,8 +101,11 @@ void oops_free(struct oops *o)
 
 static void evaluate(struct oops *o)
 {
+	if (o->evaluated && o->fresh)
+		return;
 	if (o->evaluated)
 		oops_report_clear(&o->done[o->n_done]);
+	o->fresh = true;
 	o->raw.suppressed = o->suppressed;
 	oops_evaluate(&o->rx, &o->raw, &o->done[o->n_done]);
 	o->evaluated = true;
@@ -201,6 +205,26 @@ static void marked_line(struct oops *o, const struct oops_mark *m, const struct 
 		collect_line(&o->raw, l, m, end);
 }
 
+/* Do the kernel's lines in this log have time stamps? The last few tell. */
+static bool stamped(struct oops *o)
+{
+	struct line l;
+
+	for (size_t i = 0; i < RECENT_LINES && !o->stamped; i++) {
+		line_parse(o->recent[i].s, o->recent[i].len, 0, &l);
+		o->stamped = l.ctx != LINE_CTX_USER;
+	}
+	return o->stamped;
+}
+
+static void first_line(struct oops *o, const struct line *l, bool marked)
+{
+	if (o->any_line || !l->len)
+		return;
+	o->any_line = true;
+	o->ran = looks_alive(l) && !marked;
+}
+
 static void take_line(struct oops *o, const char *raw, size_t len, uint64_t pos, uint64_t end)
 {
 	struct line l;
@@ -212,63 +236,118 @@ static void take_line(struct oops *o, const char *raw, size_t len, uint64_t pos,
 		o->suppressed |= suppresses(raw, len);
 	}
 	line_parse(raw, len, m ? at : 0, &l);
-	if (m && !oops_is_heading(m, &l, raw, at, o->stamped)) {
+	if (m && !oops_is_heading(m, &l, raw, at, stamped(o))) {
 		m = NULL;
 		line_parse(raw, len, 0, &l);
 	}
-	o->stamped |= l.ctx != LINE_CTX_USER;
-	if (!o->any_line && l.len) {
-		o->any_line = true;
-		o->ran = looks_alive(&l) && !m;
-	}
+	first_line(o, &l, m);
 	if (m)
 		marked_line(o, m, &l, pos, end);
 	else if (o->open)
 		collect_line(&o->raw, &l, NULL, end);
+	o->fresh = false;
 	if (o->open && collect_over(&o->raw))
 		close_report(o);
 	remember(o, raw, len);
 }
 
-/* The line in carry is whole. */
-static void take_carry(struct oops *o)
+/* The line in carry is whole; newline: it ends with one, and is not a piece of a longer one. */
+static void take_carry(struct oops *o, bool newline)
 {
-	uint64_t end = o->line_pos + o->carry.len + 1;
+	uint64_t end = o->line_pos + o->carry.len + newline;
 
 	take_line(o, o->carry.data, o->carry.len, o->line_pos, end);
 	o->line_pos = end;
 	buf_clear(&o->carry);
 }
 
+/* Add to the line in carry, up to its end; returns how much was taken. */
+static size_t feed_carry(struct oops *o, const char *data, size_t len)
+{
+	size_t room = OOPS_LINE_BYTES - o->carry.len;
+	size_t look = len < room ? len : room;
+	const char *nl = memchr(data, '\n', look);
+	size_t n = nl ? (size_t)(nl - data) : look;
+
+	buf_add(&o->carry, data, n);
+	if (nl || o->carry.len == OOPS_LINE_BYTES)
+		take_carry(o, nl);
+	return n + (nl != NULL);
+}
+
+/* Whole lines that hold no mark: only the last few are kept, for what may come. */
+static void pass_lines(struct oops *o, const char *data, size_t len)
+{
+	const char *from = data + len;
+	struct line l;
+
+	if (!len)
+		return;
+	if (!o->any_line) {
+		const char *nl = memchr(data, '\n', len);
+		line_parse(data, (size_t)(nl - data), 0, &l);
+		first_line(o, &l, false);
+	}
+	for (int n = 0; n < RECENT_LINES && from > data; n++) {
+		const char *nl = memrchr(data, '\n', (size_t)(from - 1 - data));
+		from = nl ? nl + 1 : data;
+	}
+	while (from < data + len) {
+		const char *nl = memchr(from, '\n', (size_t)(data + len - from));
+		remember(o, from, (size_t)(nl - from));
+		from = nl + 1;
+	}
+	o->line_pos += len;
+}
+
+/* Whole lines while no report is open: on to the first that holds a mark. Returns how much was
+ * taken. Nothing here looks further than a line's limit beyond what is taken: a line without end
+ * must not be looked at again for each of its pieces. */
+static size_t skip_lines(struct oops *o, const char *data, size_t len)
+{
+	size_t hit = scan_find(&o->scan, data, len);
+	const char *start, *nl;
+
+	if (hit == len) {
+		pass_lines(o, data, len);
+		return len;
+	}
+	start = memrchr(data, '\n', hit);
+	start = start ? start + 1 : data;
+	pass_lines(o, data, (size_t)(start - data));
+	size_t pieces = ((size_t)(data + hit - start)) / OOPS_LINE_BYTES * OOPS_LINE_BYTES;
+	start += pieces;
+	o->line_pos += pieces;
+	size_t left = (size_t)(data + len - start);
+	nl = memchr(start, '\n', left < OOPS_LINE_BYTES ? left : OOPS_LINE_BYTES);
+	if (!nl)
+		return (size_t)(start - data) + feed_carry(o, start, left);
+	size_t n = (size_t)(nl - start);
+	take_line(o, start, n, o->line_pos, o->line_pos + n + 1);
+	o->line_pos += n + 1;
+	return (size_t)(nl + 1 - data);
+}
+
 void oops_feed(struct oops *o, const char *data, size_t len)
 {
-	while (len) {
-		size_t room = OOPS_LINE_BYTES - o->carry.len;
-		size_t look = len < room ? len : room;
-		const char *nl = memchr(data, '\n', look);
-		size_t n = nl ? (size_t)(nl - data) : look;
+	const char *last = memrchr(data, '\n', len); /* whole lines up to here */
 
-		if (nl && !o->carry.len) {
-			take_line(o, data, n, o->line_pos, o->line_pos + n + 1);
-			o->line_pos += n + 1;
-		} else {
-			buf_add(&o->carry, data, n);
-			if (nl) {
-				take_carry(o);
-			} else if (o->carry.len == OOPS_LINE_BYTES) {
-				take_carry(o);
-				o->line_pos--; /* there was no newline */
-			}
-		}
-		data += n + (nl != NULL);
-		len -= n + (nl != NULL);
+	while (len) {
+		size_t n;
+
+		if (!o->open && !o->carry.len && last && data <= last)
+			n = skip_lines(o, data, (size_t)(last + 1 - data));
+		else
+			n = feed_carry(o, data, len);
+		data += n;
+		len -= n;
 	}
 }
 
 void oops_finish(struct oops *o)
 {
 	if (o->carry.len)
-		take_carry(o);
+		take_carry(o, false);
 	close_report(o);
 	for (size_t i = 0; i < o->n_done; i++)
 		o->done[i].suppressed |= o->suppressed;
