@@ -133,7 +133,7 @@ static void note_end(struct raw_report *r, const struct line *l)
 {
 	struct func f;
 
-	if (line_has(l, "---[ end ") || line_starts(l, "Rebooting in ")) {
+	if (line_starts(l, "---[ end ") || line_starts(l, "Rebooting in ")) {
 		r->complete = true;
 	} else if (frame_call_trace(l->s, l->len)) {
 		r->in_trace = r->saw_trace = true;
@@ -141,7 +141,7 @@ static void note_end(struct raw_report *r, const struct line *l)
 			r->complete = false;
 	} else if (r->in_trace && frame_parse(l->s, l->len, &f)) {
 		r->saw_frame = true;
-	} else if (line_has(l, "</TASK>") || (r->in_trace && r->saw_frame && !trace_filler(l))) {
+	} else if (line_starts(l, " </TASK>") || (r->in_trace && r->saw_frame && !trace_filler(l))) {
 		r->in_trace = false;
 		if (r->ends == END_STACK && r->saw_frame)
 			r->complete = true;
@@ -158,14 +158,14 @@ void collect_line(struct raw_report *r, const struct line *l, const struct oops_
 	bool same = l->ctx == r->ctx || (r->want_all && l->ctx != LINE_CTX_USER);
 	bool first = r->n_lines == r->first;
 
-	if (line_has(l, "Kernel panic - not syncing"))
+	if (mark && line_has(l, "Kernel panic - not syncing"))
 		r->panicked = true;
 	if (!same && !first) {
 		if (r->complete)
 			r->idle++;
 		return;
 	}
-	if (line_has(l, "Sending NMI "))
+	if (line_starts(l, "Sending NMI "))
 		r->want_all = true;
 	add(r, l, !mark || first ? 0 : RLINE_OOPS | (mark->flags & MARK_SECOND ? RLINE_SAME : 0));
 	note_comm(r, l);

@@ -215,6 +215,8 @@ bool frame_call_trace(const char *s, size_t len)
 {
 	static const char *const words[] = { "Call Trace", "Call trace", "Backtrace:", NULL };
 
+	if (!memchr(s, ':', len))
+		return false; /* most lines of a trace */
 	for (size_t k = 0; words[k]; k++)
 		if (memmem(s, len, words[k], strlen(words[k])))
 			return true;
@@ -228,6 +230,8 @@ unsigned frame_start(const char *s, size_t len)
 		"Freed by task ", "Uninit was stored to memory at", "Uninit was created at", NULL,
 	};
 
+	if (!memchr(s, ':', len))
+		return 0;
 	if (frame_call_trace(s, len))
 		return 1;
 	for (unsigned k = 0; words[k]; k++)

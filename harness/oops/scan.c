@@ -1,10 +1,10 @@
 /*
  * Looking for fifty words at once, faster than memory is read from a disk.
  *
- * Each word has a fingerprint of three bytes, taken where the word is most unlike what consoles
+ * Each word has a fingerprint of four bytes, taken where the word is most unlike what consoles
  * are full of. The words are dealt into eight buckets, one bit each. For each half of each byte of
  * the fingerprint there is a table of 16 entries that says which buckets it may belong to; a byte
- * shuffle looks up 16 or 32 bytes of text at a time. A place where all six lookups leave a bit is
+ * shuffle looks up 16 or 32 bytes of text at a time. A place where all eight lookups leave a bit is
  * compared with the words of that bucket. (The method is known as "Teddy", from Hyperscan.)
  */
 #include "oops/scan.h"
@@ -59,13 +59,17 @@ static void deal(struct scan *s)
 			s->words[k] = s->words[k - 1];
 		s->words[k] = w;
 	}
-	for (size_t i = 0; i < s->n; i++) {
-		struct scan_word *w = &s->words[i];
-		w->bucket = (uint8_t)(i * BUCKETS / s->n);
-		for (size_t k = 0; k < SCAN_PRINT; k++) {
-			unsigned char c = (unsigned char)w->text[w->at + k];
-			s->low[k][c & 15] |= (uint8_t)(1u << w->bucket);
-			s->high[k][c >> 4] |= (uint8_t)(1u << w->bucket);
+	for (size_t b = 0; b <= BUCKETS; b++)
+		s->first[b] = (uint8_t)(b * s->n / BUCKETS);
+	for (size_t b = 0; b < BUCKETS; b++) {
+		for (size_t i = s->first[b]; i < s->first[b + 1]; i++) {
+			struct scan_word *w = &s->words[i];
+			memcpy(&w->print, w->text + w->at, SCAN_PRINT);
+			for (size_t k = 0; k < SCAN_PRINT; k++) {
+				unsigned char c = (unsigned char)w->text[w->at + k];
+				s->low[k][c & 15] |= (uint8_t)(1u << b);
+				s->high[k][c >> 4] |= (uint8_t)(1u << b);
+			}
 		}
 	}
 }
@@ -74,13 +78,19 @@ static void deal(struct scan *s)
 static bool confirm(const struct scan *s, const char *data, size_t len, size_t i, unsigned buckets,
 		    size_t *found)
 {
-	for (size_t k = 0; k < s->n; k++) {
-		const struct scan_word *w = &s->words[k];
-		if (!(buckets & 1u << w->bucket) || i < w->at || i - w->at + w->len > len)
-			continue;
-		if (!memcmp(data + i - w->at, w->text, w->len)) {
-			*found = i - w->at;
-			return true;
+	uint32_t print;
+
+	memcpy(&print, data + i, SCAN_PRINT);
+	for (; buckets; buckets &= buckets - 1) {
+		unsigned b = (unsigned)__builtin_ctz(buckets);
+		for (size_t k = s->first[b]; k < s->first[b + 1]; k++) {
+			const struct scan_word *w = &s->words[k];
+			if (w->print != print || i < w->at || i - w->at + w->len > len)
+				continue;
+			if (!memcmp(data + i - w->at, w->text, w->len)) {
+				*found = i - w->at;
+				return true;
+			}
 		}
 	}
 	return false;
@@ -97,6 +107,7 @@ static size_t find_plain(const struct scan *s, const char *data, size_t len, siz
 			continue;
 		b &= s->low[1][p[i + 1] & 15] & s->high[1][p[i + 1] >> 4];
 		b &= s->low[2][p[i + 2] & 15] & s->high[2][p[i + 2] >> 4];
+		b &= s->low[3][p[i + 3] & 15] & s->high[3][p[i + 3] >> 4];
 		if (b && confirm(s, data, len, i, b, &found))
 			return found;
 	}
@@ -128,6 +139,8 @@ __attribute__((target("avx2"))) static size_t find_avx2(const struct scan *s, co
 					       _mm256_loadu_si256((const void *)(p + 1))));
 		b = _mm256_and_si256(b, lookup(s->low[2], s->high[2],
 					       _mm256_loadu_si256((const void *)(p + 2))));
+		b = _mm256_and_si256(b, lookup(s->low[3], s->high[3],
+					       _mm256_loadu_si256((const void *)(p + 3))));
 		unsigned hits = ~(unsigned)_mm256_movemask_epi8(
 			_mm256_cmpeq_epi8(b, _mm256_setzero_si256()));
 		if (!hits)
@@ -166,6 +179,8 @@ __attribute__((target("ssse3"))) static size_t find_ssse3(const struct scan *s, 
 					      _mm_loadu_si128((const void *)(p + 1))));
 		b = _mm_and_si128(b, lookup16(s->low[2], s->high[2],
 					      _mm_loadu_si128((const void *)(p + 2))));
+		b = _mm_and_si128(b, lookup16(s->low[3], s->high[3],
+					      _mm_loadu_si128((const void *)(p + 3))));
 		unsigned hits = 0xffffu & ~(unsigned)_mm_movemask_epi8(
 						  _mm_cmpeq_epi8(b, _mm_setzero_si128()));
 		uint8_t bits[16];

@@ -6,16 +6,17 @@
 #include <stdint.h>
 
 #define SCAN_MAX_WORDS 96
-#define SCAN_PRINT     3 /* bytes of a word by which it is found */
+#define SCAN_PRINT     4 /* bytes of a word by which it is found */
 
 /* Words looked for, prepared by scan_init(). */
 struct scan {
 	struct scan_word {
 		const char *text;
 		uint8_t len, at; /* at: where in the word its fingerprint is */
-		uint8_t bucket;
+		uint32_t print; /* the fingerprint's bytes as they lie in memory */
 	} words[SCAN_MAX_WORDS];
 	size_t n;
+	uint8_t first[9]; /* bucket k holds words[first[k]] to words[first[k + 1] - 1] */
 	/* For each byte of the fingerprint, by the low and the high half of the byte in the text: a
 	 * bit for each bucket that has a word with such a byte there. */
 	uint8_t low[SCAN_PRINT][16], high[SCAN_PRINT][16];

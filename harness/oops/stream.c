@@ -196,6 +196,8 @@ static void marked_line(struct oops *o, const struct oops_mark *m, const struct 
 	}
 	if (o->open && begins && o->raw.complete && !panic)
 		close_report(o);
+	if (o->n_done == o->keep)
+		return; /* no more are kept: only a panic still matters */
 	if (!o->open && begins && !(panic && o->crashed)) {
 		open_report(o, m, l, pos);
 		if (m->flags & MARK_BOOT)
