@@ -13,13 +13,13 @@ static const struct {
 	const char *mark, *word;
 	int ends;
 } endings[] = {
-	{ "BUG: KASAN:", NULL, END_RULER },	      /* mm/kasan/report.c: end_report() */
-	{ "BUG: KFENCE:", NULL, END_RULER },	      /* mm/kfence/report.c */
-	{ "BUG: KMSAN:", NULL, END_RULER },	      /* mm/kmsan/report.c */
-	{ "BUG: KCSAN:", NULL, END_RULER },	      /* kernel/kcsan/report.c */
-	{ "UBSAN:", NULL, END_RULER },		      /* lib/ubsan.c: ubsan_epilogue() */
-	{ "WARNING:", " at ", END_MARKER },	      /* kernel/panic.c: print_oops_end_marker() */
-	{ "BUG:", "unable to handle", END_MARKER },   /* arch's die() */
+	{ "BUG: KASAN:", NULL, END_RULER },         /* mm/kasan/report.c: end_report() */
+	{ "BUG: KFENCE:", NULL, END_RULER },        /* mm/kfence/report.c */
+	{ "BUG: KMSAN:", NULL, END_RULER },         /* mm/kmsan/report.c */
+	{ "BUG: KCSAN:", NULL, END_RULER },         /* kernel/kcsan/report.c */
+	{ "UBSAN:", NULL, END_RULER },              /* lib/ubsan.c: ubsan_epilogue() */
+	{ "WARNING:", " at ", END_MARKER },         /* kernel/panic.c: print_oops_end_marker() */
+	{ "BUG:", "unable to handle", END_MARKER }, /* arch's die() */
 	{ "BUG:", "NULL pointer", END_MARKER },
 	{ "BUG:", "stack guard page", END_MARKER },
 	{ "Unable to handle kernel", NULL, END_MARKER },
@@ -114,10 +114,21 @@ static bool ruler(const struct line *l)
 static bool trace_filler(const struct line *l)
 {
 	static const char *const words[] = {
-		"RIP: ", "RSP: ", "RAX: ", "RDX: ", "RBP: ", "R10: ", "R13: ", "FS: ", "CS: ", "CR2: ",
-		"DR0: ", "DR3: ", "Code: ", "Modules linked in", "Dumping ftrace", " <", "EIP: ",
-		"EAX: ", "ESI: ", "DS: ", "Workqueue: ", "Hardware name: ", "CPU: ", "Kernel Offset",
-		"PKRU: ", "---", "task: ", "Sending NMI", "NMI backtrace", NULL,
+		"RIP: ",          "RSP: ",
+		"RAX: ",          "RDX: ",
+		"RBP: ",          "R10: ",
+		"R13: ",          "FS: ",
+		"CS: ",           "CR2: ",
+		"DR0: ",          "DR3: ",
+		"Code: ",         "Modules linked in",
+		"Dumping ftrace", " <",
+		"EIP: ",          "EAX: ",
+		"ESI: ",          "DS: ",
+		"Workqueue: ",    "Hardware name: ",
+		"CPU: ",          "Kernel Offset",
+		"PKRU: ",         "---",
+		"task: ",         "Sending NMI",
+		"NMI backtrace",  NULL,
 	};
 
 	if (!l->len)
@@ -141,7 +152,8 @@ static void note_end(struct raw_report *r, const struct line *l)
 			r->complete = false;
 	} else if (r->in_trace && frame_parse(l->s, l->len, &f)) {
 		r->saw_frame = true;
-	} else if (line_starts(l, " </TASK>") || (r->in_trace && r->saw_frame && !trace_filler(l))) {
+	} else if (line_starts(l, " </TASK>") ||
+		   (r->in_trace && r->saw_frame && !trace_filler(l))) {
 		r->in_trace = false;
 		if (r->ends == END_STACK && r->saw_frame)
 			r->complete = true;

@@ -94,7 +94,7 @@ static size_t base62(struct mangled *m)
 		return 0;
 	}
 	for (char c = next(m); c != '_' && !m->bad; c = next(m)) {
-		size_t d = c >= '0' && c <= '9'	  ? (size_t)(c - '0')
+		size_t d = c >= '0' && c <= '9'   ? (size_t)(c - '0')
 			   : c >= 'a' && c <= 'z' ? (size_t)(c - 'a') + 10
 			   : c >= 'A' && c <= 'Z' ? (size_t)(c - 'A') + 36
 						  : 62;
@@ -200,8 +200,9 @@ static void path(struct mangled *m)
 static const char *basic_type(char c)
 {
 	static const char *const names[26] = {
-		"i8",  "bool", "char", "f64", "str", "f32", NULL, "u8",	 "isize", "usize", NULL, "i32", "u32",
-		"i128", "u128", "_",   NULL,  NULL,  "i16", "u16", "()", "...",	  NULL,	   "i64", "u64", "!",
+		"i8",    "bool", "char", "f64", "str",  "f32",  NULL,  "u8", "isize",
+		"usize", NULL,   "i32",  "u32", "i128", "u128", "_",   NULL, NULL,
+		"i16",   "u16",  "()",   "...", NULL,   "i64",  "u64", "!",
 	};
 
 	return c >= 'a' && c <= 'z' ? names[c - 'a'] : NULL;

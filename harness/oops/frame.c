@@ -195,8 +195,9 @@ bool frame_pc(const char *s, size_t len, struct func *out)
 	/* The word, and what must follow it for kernel mode (x86 prints CS, whose low bits are the
 	 * privilege level: arch/x86/kernel/dumpstack.c show_ip()). */
 	static const char *const words[] = {
-		"RIP: 0010:", "RIP: e030:", "RIP: 0008:", "RIP  [", "EIP: ",  "IP: ",  "PC is at ",
-		"pc : ",      "PC: ",	    "NIP [",	  "epc : ", "epc   : ", "epc: ", "ERA: ", NULL,
+		"RIP: 0010:", "RIP: e030:", "RIP: 0008:", "RIP  [", "EIP: ",
+		"IP: ",       "PC is at ",  "pc : ",      "PC: ",   "NIP [",
+		"epc : ",     "epc   : ",   "epc: ",      "ERA: ",  NULL,
 	};
 	size_t i = blanks(s, len);
 
@@ -226,8 +227,13 @@ bool frame_call_trace(const char *s, size_t len)
 unsigned frame_start(const char *s, size_t len)
 {
 	static const char *const words[] = {
-		"Allocated:",	  "Allocated by task ",		    "Freed:",
-		"Freed by task ", "Uninit was stored to memory at", "Uninit was created at", NULL,
+		"Allocated:",
+		"Allocated by task ",
+		"Freed:",
+		"Freed by task ",
+		"Uninit was stored to memory at",
+		"Uninit was created at",
+		NULL,
 	};
 
 	if (!memchr(s, ':', len))

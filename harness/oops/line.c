@@ -75,8 +75,8 @@ static bool foreign_prefix(const char *p, size_t n)
 
 static void trim(struct line *l)
 {
-	while (l->len && (l->s[l->len - 1] == '\r' || l->s[l->len - 1] == ' ' ||
-			  l->s[l->len - 1] == '\t'))
+	while (l->len &&
+	       (l->s[l->len - 1] == '\r' || l->s[l->len - 1] == ' ' || l->s[l->len - 1] == '\t'))
 		l->len--;
 }
 

@@ -10,7 +10,7 @@
 #define OOPS_LINE_BYTES 8192
 
 /* Who printed a line. */
-#define LINE_CTX_USER	 0 /* no time stamp: not the kernel, or a kernel without printk.time */
+#define LINE_CTX_USER    0 /* no time stamp: not the kernel, or a kernel without printk.time */
 #define LINE_CTX_CONSOLE 1 /* a time stamp alone */
 /* Anything else: CONFIG_PRINTK_CALLER's thread or CPU number, see line_parse(). */
 

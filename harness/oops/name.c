@@ -11,36 +11,82 @@
 /* What hands work to a function, or to a system call's: the frame before it is the work. */
 static const char *const dispatchers[] = {
 	/* arch entry code: system calls */
-	"do_syscall_", "do_fast_syscall_", "do_int80_syscall", "sysenter_dispatch", "tracesys_phase2",
-	"entry_SYSCALL", "entry_SYSENTER", "system_call_fastpath", "x64_sys_call", "ia32_sys_call",
-	"el0_svc", "invoke_syscall", "ret_fast_syscall", "system_call_exception", "syscall_exit_to",
+	"do_syscall_",
+	"do_fast_syscall_",
+	"do_int80_syscall",
+	"sysenter_dispatch",
+	"tracesys_phase2",
+	"entry_SYSCALL",
+	"entry_SYSENTER",
+	"system_call_fastpath",
+	"x64_sys_call",
+	"ia32_sys_call",
+	"el0_svc",
+	"invoke_syscall",
+	"ret_fast_syscall",
+	"system_call_exception",
+	"syscall_exit_to",
 	/* work, timers, softirqs, threads, IPIs */
-	"process_one_work", "call_timer_fn", "run_timer_softirq", "hrtimer_run_queues", "do_softirq",
-	"handle_softirqs", "tasklet_action", "rcu_do_batch", "rcu_process_callbacks", "irq_work_run",
-	"smp_call_function", "^kthread$", "ret_from_fork", "cpu_startup_entry", "task_work_run",
+	"process_one_work",
+	"call_timer_fn",
+	"run_timer_softirq",
+	"hrtimer_run_queues",
+	"do_softirq",
+	"handle_softirqs",
+	"tasklet_action",
+	"rcu_do_batch",
+	"rcu_process_callbacks",
+	"irq_work_run",
+	"smp_call_function",
+	"^kthread$",
+	"ret_from_fork",
+	"cpu_startup_entry",
+	"task_work_run",
 	"handle_irq_event",
 	/* fs/: read_write.c, ioctl.c, open.c, file_table.c; mm/mmap.c */
-	"vfs_read", "vfs_write", "vfs_iter_", "do_iter_read", "do_iter_write", "new_sync_", "call_read_iter",
-	"call_write_iter", "vfs_ioctl", "compat_ioctl", "do_dentry_open", "vfs_open", "__fput",
-	"mmap_region", "call_mmap",
+	"vfs_read",
+	"vfs_write",
+	"vfs_iter_",
+	"do_iter_read",
+	"do_iter_write",
+	"new_sync_",
+	"call_read_iter",
+	"call_write_iter",
+	"vfs_ioctl",
+	"compat_ioctl",
+	"do_dentry_open",
+	"vfs_open",
+	"__fput",
+	"mmap_region",
+	"call_mmap",
 	/* net/: core/dev.c, socket.c, netlink */
-	"netif_receive_skb", "^sock_sendmsg", "^sock_recvmsg", "sock_common_", "__sys_setsockopt",
-	"__sys_getsockopt", "rtnetlink_rcv_msg", "nfnetlink_rcv_msg", "genl_rcv_msg",
-	"genl_family_rcv_msg", "netlink_rcv_skb", "netlink_dump", NULL,
+	"netif_receive_skb",
+	"^sock_sendmsg",
+	"^sock_recvmsg",
+	"sock_common_",
+	"__sys_setsockopt",
+	"__sys_getsockopt",
+	"rtnetlink_rcv_msg",
+	"nfnetlink_rcv_msg",
+	"genl_rcv_msg",
+	"genl_family_rcv_msg",
+	"netlink_rcv_skb",
+	"netlink_dump",
+	NULL,
 };
 
 /* What a hung task's stack is full of. */
 static const char *const sleepers[] = {
-	"sched", "_lock", "_slowlock", "down", "rwsem", "completion", "kthread", "wait",
-	"synchronize", "context_switch", "__switch_to", "cancel_delayed_work", "rcu_barrier", "mutex",
-	NULL,
+	"sched",       "_lock",          "_slowlock",   "down",
+	"rwsem",       "completion",     "kthread",     "wait",
+	"synchronize", "context_switch", "__switch_to", "cancel_delayed_work",
+	"rcu_barrier", "mutex",          NULL,
 };
-
 
 static const char *const syscalls[] = { "^sys_", "^SyS_", "_sys_", NULL };
 
 /* Grouped whatever they wait for: these hangs are all over the kernel when RCU or RTNL is stuck. */
-static const char *const buckets[] = { "rtnl_lock", "synchronize_rcu", "synchronize_srcu",
+static const char *const buckets[] = { "rtnl_lock",       "synchronize_rcu",   "synchronize_srcu",
 				       "synchronize_net", "synchronize_sched", NULL };
 
 static bool any_of(const struct func *f, const char *const *rows)
@@ -200,8 +246,9 @@ static void clean_word(struct buf *out, const char *p, size_t *used, char before
 		n = strlen(names[i].from);
 		if (strncmp(p, names[i].from, n))
 			continue;
-		while (isdigit((unsigned char)p[n]) || ((p[n] == '.' || p[n] == '/' || p[n] == ':') &&
-						       isdigit((unsigned char)p[n + 1])))
+		while (isdigit((unsigned char)p[n]) ||
+		       ((p[n] == '.' || p[n] == '/' || p[n] == ':') &&
+			isdigit((unsigned char)p[n + 1])))
 			n++;
 		buf_adds(out, names[i].to);
 		*used = n;

@@ -19,18 +19,19 @@
 #define OOPS_REPORT_BYTES (256 * 1024)
 
 struct oops_report {
-	char *title;	  /* as syzbot names it: "WARNING in kvm_wait" */
-	char **alt;	  /* other titles of the same crash; n_alt of them */
+	char *title; /* as syzbot names it: "WARNING in kvm_wait" */
+	char **alt;  /* other titles of the same crash; n_alt of them */
 	size_t n_alt;
+	char *older;      /* what syzbot called it in earlier years, or NULL; for matching only */
 	const char *type; /* "WARNING", "HANG", "LOCKDEP", ...; never NULL */
-	char *frame;	  /* the function to blame, or NULL */
-	char *executor;	  /* the thread that crashed, or NULL */
-	bool corrupted;	  /* cut, or mixed with another: do not trust the title */
+	char *frame;      /* the function to blame, or NULL */
+	char *executor;   /* the thread that crashed, or NULL */
+	bool corrupted;   /* cut, or mixed with another: do not trust the title */
 	char *corrupted_why; /* NULL unless corrupted */
-	bool suppressed;  /* a known uninteresting crash (out of memory, ...) */
-	bool panicked;	  /* the kernel panicked after it */
+	bool suppressed;     /* a known uninteresting crash (out of memory, ...) */
+	bool panicked;       /* the kernel panicked after it */
 	uint64_t start, end; /* byte offsets into the input: first byte, first byte after */
-	char *text;	  /* the report's own lines, prefixes (time stamps, CPUs) taken off */
+	char *text;          /* the report's own lines, prefixes (time stamps, CPUs) taken off */
 };
 
 enum oops_state {
@@ -58,5 +59,8 @@ enum oops_state oops_state(const struct oops *o);
  * complete report may still get its tail (a panic that follows). */
 size_t oops_count(const struct oops *o);
 const struct oops_report *oops_get(struct oops *o, size_t i);
+
+/* Forget the first n reports that are kept: for one who wants all of a long log. */
+void oops_drop(struct oops *o, size_t n);
 
 #endif

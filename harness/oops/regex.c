@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define MATCH_LIMIT 200000
-#define SLOTS	    1024 /* a power of two, well above the number of patterns in the tables */
+#define SLOTS       1024 /* a power of two, well above the number of patterns in the tables */
 
 void oops_regexes_init(struct oops_regexes *r)
 {
@@ -44,7 +44,8 @@ static pcre2_code *compiled(struct oops_regexes *r, const char *re)
 		abort(); /* more patterns than rows in the tables */
 	r->n_used++;
 	r->slots[i].text = re;
-	r->slots[i].code = pcre2_compile((PCRE2_SPTR)re, PCRE2_ZERO_TERMINATED, 0, &code, &at, NULL);
+	r->slots[i].code =
+		pcre2_compile((PCRE2_SPTR)re, PCRE2_ZERO_TERMINATED, 0, &code, &at, NULL);
 	if (r->slots[i].code)
 		pcre2_jit_compile(r->slots[i].code, PCRE2_JIT_COMPLETE);
 	return r->slots[i].code;
@@ -64,7 +65,8 @@ bool oops_match_re(struct oops_regexes *r, const char *re, const char *s, size_t
 	for (size_t i = 0; i < max; i++) {
 		groups[i] = (struct span){ NULL, 0 };
 		if ((int)i + 1 < n && ov[2 * i + 2] != PCRE2_UNSET)
-			groups[i] = (struct span){ s + ov[2 * i + 2], ov[2 * i + 3] - ov[2 * i + 2] };
+			groups[i] =
+				(struct span){ s + ov[2 * i + 2], ov[2 * i + 3] - ov[2 * i + 2] };
 	}
 	return true;
 }

@@ -15,7 +15,7 @@ struct oops_regexes {
 	struct oops_regex {
 		const char *text;
 		pcre2_code *code;
-	} *slots;
+	} * slots;
 	size_t n_slots, n_used;
 	pcre2_match_data *md;
 	pcre2_match_context *mc;
@@ -55,9 +55,14 @@ struct raw_report {
 	bool panicked, suppressed, full;
 	char *comm; /* of the first "CPU: 1 PID: 2 Comm: ..." line */
 	/* what is known of its end */
-	bool want_all;	/* "Sending NMI from CPU": the other CPUs' traces belong to it */
+	bool want_all; /* "Sending NMI from CPU": the other CPUs' traces belong to it */
 	bool in_trace, saw_trace, saw_frame, complete;
-	enum { END_STACK, END_MARKER, END_RULER, END_LINE } ends;
+	enum {
+		END_STACK,
+		END_MARKER,
+		END_RULER,
+		END_LINE
+	} ends;
 	size_t idle; /* lines since it was complete */
 };
 

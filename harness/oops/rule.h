@@ -40,15 +40,16 @@ struct oops_path {
 #define RULE_CORRUPT  2u /* a report of this form is always cut */
 
 struct oops_rule {
-	const char *mark;	      /* the row of marks[] that it belongs to */
-	const char *re;		      /* PCRE2, on the mark's line */
-	const char *also;	      /* PCRE2, some later line must match; or NULL */
-	const char *title;	      /* $1..$9: groups of re, then of also; $F: the function */
-	const char *alt[2];	      /* other titles, by the same template */
+	const char *mark;             /* the row of marks[] that it belongs to */
+	const char *re;               /* PCRE2, on the mark's line */
+	const char *also;             /* PCRE2, some later line must match; or NULL */
+	const char *title;            /* $1..$9: groups of re, then of also; $F: the function */
+	const char *alt[2];           /* other titles, by the same template */
 	const struct oops_path *path; /* NULL: no function in the title */
-	const char *type;	      /* NULL: by the title (type.c) */
+	const char *type;             /* NULL: by the title (type.c) */
 	unsigned flags;
 	const char *source; /* the kernel's printk */
+	const char *older;  /* what the title was in earlier years, by the same template; or NULL */
 };
 
 /* A text that begins a report when a line holds it, and only matches the line from there on (NULL:
@@ -59,9 +60,9 @@ struct oops_mark {
 	unsigned flags;
 };
 
-#define MARK_USER   1u /* printed by a program, not by the kernel */
-#define MARK_SECOND 2u /* goes with a report that is open: a trap's second line */
-#define MARK_BOOT   4u /* a boot banner */
+#define MARK_USER    1u /* printed by a program, not by the kernel */
+#define MARK_SECOND  2u /* goes with a report that is open: a trap's second line */
+#define MARK_BOOT    4u /* a boot banner */
 #define MARK_FOREIGN 8u /* begins no report; announces somebody else's stack trace */
 
 extern const struct oops_mark oops_marks[];
@@ -72,6 +73,6 @@ extern const struct oops_rule *const oops_rule_tables[];
 
 /* Patterns: a function's name in a line, with or without "+0x1/0x2"; an address in a trace. */
 #define RE_FUNC "([a-zA-Z_][a-zA-Z0-9_$]*)(?:\\.[a-zA-Z0-9_.]+)?(?:\\+|\\s|$)"
-#define RE_PC	"\\[?<?(?:0x)?[0-9a-f]{4,}>?\\]?"
+#define RE_PC   "\\[?<?(?:0x)?[0-9a-f]{4,}>?\\]?"
 
 #endif

@@ -175,12 +175,12 @@ __attribute__((target("ssse3"))) static size_t find_ssse3(const struct scan *s, 
 	for (; i + 16 + SCAN_PRINT <= len; i += 16) {
 		const char *p = data + i;
 		__m128i b = lookup16(s->low[0], s->high[0], _mm_loadu_si128((const void *)p));
-		b = _mm_and_si128(b, lookup16(s->low[1], s->high[1],
-					      _mm_loadu_si128((const void *)(p + 1))));
-		b = _mm_and_si128(b, lookup16(s->low[2], s->high[2],
-					      _mm_loadu_si128((const void *)(p + 2))));
-		b = _mm_and_si128(b, lookup16(s->low[3], s->high[3],
-					      _mm_loadu_si128((const void *)(p + 3))));
+		b = _mm_and_si128(
+			b, lookup16(s->low[1], s->high[1], _mm_loadu_si128((const void *)(p + 1))));
+		b = _mm_and_si128(
+			b, lookup16(s->low[2], s->high[2], _mm_loadu_si128((const void *)(p + 2))));
+		b = _mm_and_si128(
+			b, lookup16(s->low[3], s->high[3], _mm_loadu_si128((const void *)(p + 3))));
 		unsigned hits = 0xffffu & ~(unsigned)_mm_movemask_epi8(
 						  _mm_cmpeq_epi8(b, _mm_setzero_si128()));
 		uint8_t bits[16];

@@ -13,7 +13,7 @@ struct scan {
 	struct scan_word {
 		const char *text;
 		uint8_t len, at; /* at: where in the word its fingerprint is */
-		uint32_t print; /* the fingerprint's bytes as they lie in memory */
+		uint32_t print;  /* the fingerprint's bytes as they lie in memory */
 	} words[SCAN_MAX_WORDS];
 	size_t n;
 	uint8_t first[9]; /* bucket k holds words[first[k]] to words[first[k + 1] - 1] */

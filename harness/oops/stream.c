@@ -27,10 +27,10 @@ struct oops {
 	struct raw_report raw;
 	bool open;
 	bool evaluated, fresh; /* done[n_done] is the open report; as it stands now */
-	bool suppressed;      /* somewhere in this console is what makes crashes uninteresting */
+	bool suppressed;       /* somewhere in this console is what makes crashes uninteresting */
 	bool ran, booted, crashed; /* a system was up; a banner was seen; a report since then */
-	size_t boot_first;	   /* the first report of this boot */
-	bool any_line, stamped;	   /* a line was seen; one with a time stamp was */
+	size_t boot_first;         /* the first report of this boot */
+	bool any_line, stamped;    /* a line was seen; one with a time stamp was */
 };
 
 /* Crashes of the test program or of its surroundings; the second text must follow in the line. */
@@ -57,11 +57,12 @@ static const struct {
 static bool suppresses(const char *raw, size_t len)
 {
 	for (size_t i = 0; i < N_SUPPRESSIONS; i++) {
-		const char *p = memmem(raw, len, suppressions[i].text, strlen(suppressions[i].text));
+		const char *p =
+			memmem(raw, len, suppressions[i].text, strlen(suppressions[i].text));
 		size_t left = p ? (size_t)(raw + len - p) : 0;
 
-		if (p && (!suppressions[i].also || memmem(p, left, suppressions[i].also,
-							  strlen(suppressions[i].also))))
+		if (p && (!suppressions[i].also ||
+			  memmem(p, left, suppressions[i].also, strlen(suppressions[i].also))))
 			return true;
 	}
 	return false;
@@ -151,7 +152,8 @@ static void open_report(struct oops *o, const struct oops_mark *m, const struct 
 /* Text that only a running system prints. */
 static bool looks_alive(const struct line *l)
 {
-	return l->ctx != LINE_CTX_USER || line_has(l, "executing program") || line_has(l, "login:") ||
+	return l->ctx != LINE_CTX_USER || line_has(l, "executing program") ||
+	       line_has(l, "login:") ||
 	       (l->len > 3 && memchr(l->s, '(', l->len) && l->s[l->len - 1] == ')');
 }
 
@@ -374,4 +376,18 @@ const struct oops_report *oops_get(struct oops *o, size_t i)
 	if (i == o->n_done)
 		evaluate(o);
 	return &o->done[i];
+}
+
+void oops_drop(struct oops *o, size_t n)
+{
+	size_t all = o->n_done + o->evaluated;
+
+	if (n > o->n_done)
+		n = o->n_done;
+	for (size_t i = 0; i < n; i++)
+		oops_report_clear(&o->done[i]);
+	memmove(o->done, o->done + n, (all - n) * sizeof(*o->done));
+	memset(o->done + all - n, 0, n * sizeof(*o->done));
+	o->n_done -= n;
+	o->boot_first = o->boot_first > n ? o->boot_first - n : 0;
 }

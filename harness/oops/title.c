@@ -15,11 +15,11 @@ struct title_try {
 	const struct oops_rule *rule;
 	struct span groups[9];
 	struct func frame; /* len 0: none */
-	bool matched;	   /* some rule's heading matched */
-	bool no_frames;	   /* the rule wants a function and there is none */
-	bool mixed;	   /* a foreign stack is in the trace */
-	size_t line;	   /* the heading */
-	size_t end;	   /* lines from here on belong to another report */
+	bool matched;      /* some rule's heading matched */
+	bool no_frames;    /* the rule wants a function and there is none */
+	bool mixed;        /* a foreign stack is in the trace */
+	size_t line;       /* the heading */
+	size_t end;        /* lines from here on belong to another report */
 };
 
 struct walk {
@@ -56,8 +56,7 @@ static bool keep(struct walk *w, const struct func *f)
 		plain = (struct func){ name, n };
 	if (!plain.len || frame_skipped(&plain))
 		return false;
-	if (w->path->skip &&
-	    oops_match_re(w->t->rx, w->path->skip, plain.s, plain.len, NULL, 0))
+	if (w->path->skip && oops_match_re(w->t->rx, w->path->skip, plain.s, plain.len, NULL, 0))
 		return false;
 	oops_pick(w->path->pick, &w->got, f);
 	return true;
@@ -195,9 +194,9 @@ static bool find_rule(struct title_try *t)
 		size_t len;
 		const char *s = line_at(t, i, &len);
 
-		if (i != t->raw->first && (!(t->raw->lines[i].flags & RLINE_OOPS) ||
-					   !memmem(s, len, t->raw->mark->text,
-						   strlen(t->raw->mark->text))))
+		if (i != t->raw->first &&
+		    (!(t->raw->lines[i].flags & RLINE_OOPS) ||
+		     !memmem(s, len, t->raw->mark->text, strlen(t->raw->mark->text))))
 			continue;
 		t->line = i;
 		for (size_t k = 0; oops_rule_tables[k]; k++)
@@ -276,6 +275,8 @@ static void name_it(const struct title_try *t, struct oops_report *out)
 		for (size_t k = 0; k < 2 && t->rule->alt[k]; k++)
 			add_alt(out, make_title(t->rule->alt[k], t, names[i]));
 	}
+	if (t->rule->older)
+		out->older = make_title(t->rule->older, t, names[0]);
 	if (t->rule->path)
 		out->frame = xstrdup(names[0]);
 }
@@ -389,6 +390,7 @@ void oops_report_clear(struct oops_report *r)
 	for (size_t i = 0; i < r->n_alt; i++)
 		free(r->alt[i]);
 	free(r->alt);
+	free(r->older);
 	free(r->frame);
 	free(r->executor);
 	free(r->corrupted_why);
