@@ -14,6 +14,7 @@
 
 #include "guest.h"
 #include "mounts.h"
+#include "task.h"
 
 struct mount_row {
 	const char *type;
@@ -31,7 +32,6 @@ static const struct mount_row rest[] = {
 	{ "tracefs", "/sys/kernel/tracing", "" },
 	{ "securityfs", "/sys/kernel/security", "" },
 	{ "configfs", "/sys/kernel/config", "" },
-	{ "bpf", "/sys/fs/bpf", "" },
 	{ "cgroup2", "/sys/fs/cgroup", "" },
 	{ "fusectl", "/sys/fs/fuse/connections", "" },
 	{ "binfmt_misc", "/proc/sys/fs/binfmt_misc", "" },
@@ -111,7 +111,11 @@ void mounts_all(void)
 		if (!listed || known(filesystems, rest[i].type))
 			mount_row(&rest[i]);
 	symlink("/proc/self/fd", "/dev/fd");
-	loopback_up();
+	/* It takes as long as all mounts together, nearly all of it waiting: init need not. */
+	if (!task_fork(0)) {
+		loopback_up();
+		_exit(0);
+	}
 }
 
 void mounts_hide_consoles(void)
