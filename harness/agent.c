@@ -12,11 +12,11 @@
 #include <sys/socket.h>
 
 static const char *const verbs[] = {
-	[FRAME_HELLO] = "hello",     [FRAME_MODULE] = "module", [FRAME_CANARY] = "canary",
-	[FRAME_READY] = "ready",     [FRAME_START] = "start",	[FRAME_OUTPUT] = "output",
-	[FRAME_DROPPED] = "dropped", [FRAME_SKIP] = "skip",	[FRAME_END] = "end",
-	[FRAME_STUCK] = "stuck",     [FRAME_BEAT] = "beat",	[FRAME_DONE] = "done",
-	[FRAME_FATAL] = "fatal",
+	[AGENT_HELLO] = "hello",     [AGENT_MODULE] = "module", [AGENT_CANARY] = "canary",
+	[AGENT_READY] = "ready",     [AGENT_START] = "start",   [AGENT_OUTPUT] = "output",
+	[AGENT_DROPPED] = "dropped", [AGENT_SKIP] = "skip",     [AGENT_END] = "end",
+	[AGENT_STUCK] = "stuck",     [AGENT_BEAT] = "beat",     [AGENT_DONE] = "done",
+	[AGENT_FATAL] = "fatal",
 };
 
 static int hex_digit(char c)
@@ -62,15 +62,15 @@ static bool same_token(const char *a, const char *token)
 	return !diff;
 }
 
-static enum frame_verb find_verb(const char *text)
+static enum agent_verb find_verb(const char *text)
 {
-	for (size_t i = 0; i < FRAME_UNKNOWN; i++)
+	for (size_t i = 0; i < AGENT_UNKNOWN; i++)
 		if (!strcmp(verbs[i], text))
-			return (enum frame_verb)i;
-	return FRAME_UNKNOWN;
+			return (enum agent_verb)i;
+	return AGENT_UNKNOWN;
 }
 
-static int parse_fields(char *rest, struct frame *frame)
+static int parse_fields(char *rest, struct agent_frame *frame)
 {
 	char *word;
 
@@ -78,19 +78,19 @@ static int parse_fields(char *rest, struct frame *frame)
 	while ((word = strsep(&rest, " "))) {
 		char *value = strchr(word, '=');
 
-		if (!value || frame->n_fields == FRAME_MAX_FIELDS)
+		if (!value || frame->n_fields == AGENT_MAX_FIELDS)
 			return 1;
 		*value++ = '\0';
 		ssize_t len = decode(value);
 		if (len < 0 || !is_name(word))
 			return 1;
-		frame->fields[frame->n_fields++] =
-			(struct frame_field){ word, value, (size_t)len };
+		frame->fields[frame->n_fields++] = (struct agent_field){ word, value, (size_t)len };
 	}
 	return 0;
 }
 
-int frame_parse(char *line, size_t len, const char *token, struct frame *frame, struct err *err)
+int agent_frame_parse(char *line, size_t len, const char *token, struct agent_frame *frame,
+		      struct err *err)
 {
 	static const char family[] = "kvmrepro/";
 	char *rest = line;
@@ -113,7 +113,7 @@ int frame_parse(char *line, size_t len, const char *token, struct frame *frame, 
 	return parse_fields(rest, frame);
 }
 
-const struct frame_field *frame_field(const struct frame *frame, const char *key)
+const struct agent_field *agent_frame_field(const struct agent_frame *frame, const char *key)
 {
 	for (size_t i = 0; i < frame->n_fields; i++)
 		if (!strcmp(frame->fields[i].key, key))
@@ -121,16 +121,16 @@ const struct frame_field *frame_field(const struct frame *frame, const char *key
 	return NULL;
 }
 
-const char *frame_get(const struct frame *frame, const char *key)
+const char *agent_frame_get(const struct agent_frame *frame, const char *key)
 {
-	const struct frame_field *f = frame_field(frame, key);
+	const struct agent_field *f = agent_frame_field(frame, key);
 
 	return f ? f->value : NULL;
 }
 
-int64_t frame_number(const struct frame *frame, const char *key, int64_t fallback)
+int64_t agent_frame_number(const struct agent_frame *frame, const char *key, int64_t fallback)
 {
-	const char *text = frame_get(frame, key);
+	const char *text = agent_frame_get(frame, key);
 	char *end;
 
 	if (!text || !*text)
@@ -140,7 +140,7 @@ int64_t frame_number(const struct frame *frame, const char *key, int64_t fallbac
 	return errno || *end ? fallback : n;
 }
 
-void frame_add_field(struct buf *out, const char *key, const char *value, size_t len)
+void agent_frame_add_field(struct buf *out, const char *key, const char *value, size_t len)
 {
 	buf_addf(out, " %s=", key);
 	for (size_t i = 0; i < len; i++) {
@@ -153,12 +153,12 @@ void frame_add_field(struct buf *out, const char *key, const char *value, size_t
 	}
 }
 
-void frame_text(const struct frame *frame, struct buf *out)
+void agent_frame_text(const struct agent_frame *frame, struct buf *out)
 {
 	buf_adds(out, frame->verb_text);
 	for (size_t i = 0; i < frame->n_fields; i++)
-		frame_add_field(out, frame->fields[i].key, frame->fields[i].value,
-				frame->fields[i].len);
+		agent_frame_add_field(out, frame->fields[i].key, frame->fields[i].value,
+				      frame->fields[i].len);
 }
 
 struct agent {
@@ -168,7 +168,7 @@ struct agent {
 	uint64_t noise;
 	char token[PROTO_TOKEN_CHARS + 1];
 	char line[PROTO_FRAME_BYTES]; /* the frame last handed out, its NUL over the newline */
-	size_t used, taken;	      /* bytes in pending; those already looked at */
+	size_t used, taken;           /* bytes in pending; those already looked at */
 	char pending[2 * PROTO_FRAME_BYTES];
 };
 
@@ -239,7 +239,7 @@ static ssize_t take_line(struct agent *a)
 	}
 }
 
-int agent_next(struct agent *agent, struct frame *frame, struct err *err)
+int agent_next(struct agent *agent, struct agent_frame *frame, struct err *err)
 {
 	for (;;) {
 		ssize_t len = take_line(agent);
@@ -252,7 +252,7 @@ int agent_next(struct agent *agent, struct frame *frame, struct err *err)
 		}
 		if (len && agent->line[len - 1] == '\r')
 			agent->line[--len] = '\0';
-		int rc = frame_parse(agent->line, (size_t)len, agent->token, frame, err);
+		int rc = agent_frame_parse(agent->line, (size_t)len, agent->token, frame, err);
 		if (rc < 0)
 			return -1;
 		if (!rc)
@@ -266,9 +266,9 @@ int agent_go(struct agent *agent, const char *seed, const char *run, struct err 
 	cleanup_buf struct buf line = BUF_INIT;
 
 	buf_addf(&line, PROTO_MAGIC " %s go", agent->token);
-	frame_add_field(&line, "seed", seed, strlen(seed));
+	agent_frame_add_field(&line, "seed", seed, strlen(seed));
 	if (run)
-		frame_add_field(&line, "run", run, strlen(run));
+		agent_frame_add_field(&line, "run", run, strlen(run));
 	buf_addc(&line, '\n');
 	/* Far less than a socket buffers: a short write means that the guest is not reading. */
 	ssize_t n = send(agent->fd, line.data, line.len, MSG_NOSIGNAL);

@@ -9,36 +9,36 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum frame_verb {
-	FRAME_HELLO,
-	FRAME_MODULE,
-	FRAME_CANARY,
-	FRAME_READY,
-	FRAME_START,
-	FRAME_OUTPUT,
-	FRAME_DROPPED,
-	FRAME_SKIP,
-	FRAME_END,
-	FRAME_STUCK,
-	FRAME_BEAT,
-	FRAME_DONE,
-	FRAME_FATAL,
-	FRAME_UNKNOWN, /* a newer init's; to be ignored */
+enum agent_verb {
+	AGENT_HELLO,
+	AGENT_MODULE,
+	AGENT_CANARY,
+	AGENT_READY,
+	AGENT_START,
+	AGENT_OUTPUT,
+	AGENT_DROPPED,
+	AGENT_SKIP,
+	AGENT_END,
+	AGENT_STUCK,
+	AGENT_BEAT,
+	AGENT_DONE,
+	AGENT_FATAL,
+	AGENT_UNKNOWN, /* a newer init's; to be ignored */
 };
 
-#define FRAME_MAX_FIELDS 16
+#define AGENT_MAX_FIELDS 16
 
-struct frame_field {
+struct agent_field {
 	const char *key;
 	const char *value; /* decoded; a NUL follows, NULs may be inside */
 	size_t len;
 };
 
 /* One frame. The strings point into storage of the parser, good until its next call. */
-struct frame {
-	enum frame_verb verb;
+struct agent_frame {
+	enum agent_verb verb;
 	const char *verb_text;
-	struct frame_field fields[FRAME_MAX_FIELDS];
+	struct agent_field fields[AGENT_MAX_FIELDS];
 	size_t n_fields;
 };
 
@@ -47,18 +47,19 @@ struct frame {
  * frame of this trial (no magic, another token, malformed); -1 with err when it is one of another
  * protocol version.
  */
-int frame_parse(char *line, size_t len, const char *token, struct frame *frame, struct err *err);
+int agent_frame_parse(char *line, size_t len, const char *token, struct agent_frame *frame,
+		      struct err *err);
 
 /* The field's value, or NULL; as a whole number (decimal), or fallback where absent or bad. */
-const char *frame_get(const struct frame *frame, const char *key);
-const struct frame_field *frame_field(const struct frame *frame, const char *key);
-int64_t frame_number(const struct frame *frame, const char *key, int64_t fallback);
+const char *agent_frame_get(const struct agent_frame *frame, const char *key);
+const struct agent_field *agent_frame_field(const struct agent_frame *frame, const char *key);
+int64_t agent_frame_number(const struct agent_frame *frame, const char *key, int64_t fallback);
 
 /* Append the frame's verb and fields as they stand on the line, without magic and token. */
-void frame_text(const struct frame *frame, struct buf *out);
+void agent_frame_text(const struct agent_frame *frame, struct buf *out);
 
 /* Append " key=value", the value encoded. */
-void frame_add_field(struct buf *out, const char *key, const char *value, size_t len);
+void agent_frame_add_field(struct buf *out, const char *key, const char *value, size_t len);
 
 struct agent; /* a line assembler over a descriptor */
 
@@ -70,7 +71,7 @@ void agent_free(struct agent *agent);
  * The next frame that has arrived: 1 and frame filled; 0 when there is none yet; -1 on error.
  * After the end of the line (agent_eof()) always 0. Never blocks.
  */
-int agent_next(struct agent *agent, struct frame *frame, struct err *err);
+int agent_next(struct agent *agent, struct agent_frame *frame, struct err *err);
 bool agent_eof(const struct agent *agent);
 
 /* How many lines were no frames. */

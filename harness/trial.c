@@ -21,14 +21,14 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define QUIET_MS	1000  /* no output for so long: a report without an end marker is over */
-#define COMPLETE_QUIET_MS 60  /* what follows the end of a report at once is evidence too */
-#define SETTLE_QUIET_MS 300   /* for the report behind a reset, a failed canary, ... */
-#define SETTLE_LIMIT_MS 10000 /* a console that never falls quiet is cut off */
-#define POWER_OFF_MS	5000  /* from "done" to the kernel's last word */
-#define DIED_MS		2000  /* from the end of a line to libvirt's word why */
-#define SPARE_MS	30000 /* guest time that init may take beside the reproducers */
-#define FRAMES_A_TURN	256   /* so that an agent's flood does not starve the console */
+#define QUIET_MS          1000  /* no output for so long: a report without an end marker is over */
+#define COMPLETE_QUIET_MS 60    /* what follows the end of a report at once is evidence too */
+#define SETTLE_QUIET_MS   300   /* for the report behind a reset, a failed canary, ... */
+#define SETTLE_LIMIT_MS   10000 /* a console that never falls quiet is cut off */
+#define POWER_OFF_MS      5000  /* from "done" to the kernel's last word */
+#define DIED_MS           2000  /* from the end of a line to libvirt's word why */
+#define SPARE_MS          30000 /* guest time that init may take beside the reproducers */
+#define FRAMES_A_TURN     256   /* so that an agent's flood does not starve the console */
 
 static void random_hex(char *out, size_t bytes)
 {
@@ -56,9 +56,9 @@ void trial_pend(struct trial *t, enum outcome_kind kind, const char *title, int6
 /* What a failure of the kernel is called in the phase that the trial is in. */
 static enum outcome_kind kind_now(const struct trial *t)
 {
-	return t->phase == PHASE_BOOT	? OUTCOME_BOOT_FAILED :
-	       t->phase == PHASE_CANARY ? OUTCOME_TESTING_FAILED :
-					  OUTCOME_CRASHED;
+	return t->phase == PHASE_BOOT     ? OUTCOME_BOOT_FAILED
+	       : t->phase == PHASE_CANARY ? OUTCOME_TESTING_FAILED
+					  : OUTCOME_CRASHED;
 }
 
 /* The first report that is not a known uninteresting one. */
@@ -95,7 +95,7 @@ static int take_console(struct trial *t, struct err *err)
 
 static int take_frames(struct trial *t, struct err *err)
 {
-	struct frame frame;
+	struct agent_frame frame;
 	struct err why;
 	int rc = 0;
 
@@ -204,10 +204,9 @@ static int64_t end_deadline(struct trial *t)
 	if (t->pending && t->phase == PHASE_DONE && !t->off)
 		return console_halted(t->console) ? 0 : t->pending_ms + POWER_OFF_MS;
 	if (t->pending)
-		return console_eof(t->console) ?
-			       0 :
-			       earliest(latest(last, t->pending_ms) + t->quiet_ms,
-					t->pending_ms + SETTLE_LIMIT_MS);
+		return console_eof(t->console) ? 0
+					       : earliest(latest(last, t->pending_ms) + t->quiet_ms,
+							  t->pending_ms + SETTLE_LIMIT_MS);
 	if (console_eof(t->console) || agent_eof(t->agent))
 		return t->eof_ms + DIED_MS;
 	return silence_deadline(t, &kind, &title);
@@ -409,10 +408,10 @@ void trial_result_free(struct trial_result *result)
 	}
 	for (size_t i = 0; i < result->n_alt; i++)
 		free(result->alt[i]);
-	char *const owned[] = { result->outcome.title, result->report,	 result->frame,
-				result->executor,      result->release,	 result->version,
-				result->vendor,	       result->features, result->nested,
-				result->kvm,	       result->definition };
+	char *const owned[] = { result->outcome.title, result->report,    result->frame,
+				result->executor,      result->release,   result->version,
+				result->vendor,        result->features,  result->nested,
+				result->kvm,           result->definition };
 	for (size_t i = 0; i < sizeof(owned) / sizeof(*owned); i++)
 		free(owned[i]);
 	free(result->alt);

@@ -31,14 +31,14 @@ struct trial_config {
 	unsigned memory_mib, vcpus;
 	struct trial_limits limits;
 	bool canary_only; /* end as OK when the canary has passed; nothing is run */
-	bool live;	  /* show the console on standard error */
+	bool live;        /* show the console on standard error */
 };
 
 /* How a reproducer fared in a trial. */
 enum repro_end {
-	REPRO_NOT_RUN, /* the trial ended before it */
-	REPRO_RUNNING, /* the trial ended during it */
-	REPRO_SKIPPED, /* cannot run on this guest's CPU */
+	REPRO_NOT_RUN,     /* the trial ended before it */
+	REPRO_RUNNING,     /* the trial ended during it */
+	REPRO_SKIPPED,     /* cannot run on this guest's CPU */
 	REPRO_UNSUPPORTED, /* says that this kernel lacks what it needs */
 	REPRO_EXIT,
 	REPRO_SIGNAL,
@@ -49,10 +49,10 @@ enum repro_end {
 
 struct repro_result {
 	enum repro_end end;
-	int code;	    /* exit status or signal */
-	int64_t ms;	    /* guest time */
-	char *why;	    /* of skipped, failed; a task's stack if it would not go; or NULL */
-	struct buf output;  /* stdout and stderr, raw */
+	int code;               /* exit status or signal */
+	int64_t ms;             /* guest time */
+	char *why;              /* of skipped, failed; a task's stack if it would not go; or NULL */
+	struct buf output;      /* stdout and stderr, raw */
 	uint64_t dropped_bytes; /* output that was not kept */
 };
 
@@ -72,12 +72,12 @@ struct trial_result {
 	bool corrupted, panicked;
 	char *release, *version, *vendor, *features, *nested, *kvm; /* the guest's words, or NULL */
 	int64_t hello_ms, ready_ms, end_ms; /* since the VM's start; 0: never came to it */
-	int64_t teardown_ms;  /* from the decision to the VM's end */
+	int64_t teardown_ms;                /* from the decision to the VM's end */
 	int64_t crash_end_ms; /* from the console's last byte to the end of the VM; if crash */
 	uint64_t console_bytes, agent_noise;
-	char seed[65]; /* the entropy it was given, hex, or "" */
-	char *definition; /* the domain's XML, or NULL */
-	struct buf agent_log; /* lines "MS CONSOLE_BYTES FRAME"; what replay reads */
+	char seed[65];               /* the entropy it was given, hex, or "" */
+	char *definition;            /* the domain's XML, or NULL */
+	struct buf agent_log;        /* lines "MS CONSOLE_BYTES FRAME"; what replay reads */
 	struct repro_result *repros; /* as many as the run has reproducers */
 	size_t n_repros;
 };

@@ -14,7 +14,7 @@
 static const char *const end_names[] = {
 	[REPRO_NOT_RUN] = "not-run", [REPRO_RUNNING] = "running",
 	[REPRO_SKIPPED] = "skipped", [REPRO_UNSUPPORTED] = "unsupported",
-	[REPRO_EXIT] = "exit",	     [REPRO_SIGNAL] = "signal",
+	[REPRO_EXIT] = "exit",       [REPRO_SIGNAL] = "signal",
 	[REPRO_TIMEOUT] = "timeout", [REPRO_STUCK] = "stuck",
 	[REPRO_FAILED] = "failed",
 };
@@ -30,14 +30,14 @@ static void log_place(struct trial *t)
 		 (unsigned long long)console_bytes(t->console));
 }
 
-void trial_log_frame(struct trial *t, const struct frame *frame)
+void trial_log_frame(struct trial *t, const struct agent_frame *frame)
 {
 	struct buf *log = &t->result->agent_log;
 
 	if (log->len > LOG_MAX_BYTES)
 		return;
 	log_place(t);
-	frame_text(frame, log);
+	agent_frame_text(frame, log);
 	buf_addc(log, '\n');
 }
 
@@ -47,22 +47,22 @@ void trial_log_event(struct trial *t, enum vm_event event)
 	buf_addf(&t->result->agent_log, "!%c\n", event);
 }
 
-static void keep(char **slot, const struct frame *frame, const char *key)
+static void keep(char **slot, const struct agent_frame *frame, const char *key)
 {
-	const char *value = frame_get(frame, key);
+	const char *value = agent_frame_get(frame, key);
 
 	if (value && !*slot)
 		*slot = xstrdup(value);
 }
 
-static struct repro_result *repro_of(struct trial *t, const struct frame *frame)
+static struct repro_result *repro_of(struct trial *t, const struct agent_frame *frame)
 {
-	int64_t id = frame_number(frame, "id", -1);
+	int64_t id = agent_frame_number(frame, "id", -1);
 
 	return id >= 0 && (uint64_t)id < t->result->n_repros ? &t->result->repros[id] : NULL;
 }
 
-static void on_hello(struct trial *t, const struct frame *frame)
+static void on_hello(struct trial *t, const struct agent_frame *frame)
 {
 	struct trial_result *r = t->result;
 
@@ -76,25 +76,25 @@ static void on_hello(struct trial *t, const struct frame *frame)
 	keep(&r->features, frame, "features");
 }
 
-static void on_module(struct trial *t, const struct frame *frame)
+static void on_module(struct trial *t, const struct agent_frame *frame)
 {
-	const char *name = frame_get(frame, "name"), *why = frame_get(frame, "why");
+	const char *name = agent_frame_get(frame, "name"), *why = agent_frame_get(frame, "why");
 
-	if (!frame_number(frame, "ok", 0) && name && why && !t->module_why)
+	if (!agent_frame_number(frame, "ok", 0) && name && why && !t->module_why)
 		t->module_why = xasprintf("module %s: %s", name, why);
 }
 
-static void on_canary(struct trial *t, const struct frame *frame)
+static void on_canary(struct trial *t, const struct agent_frame *frame)
 {
-	const char *why = frame_get(frame, "why");
+	const char *why = agent_frame_get(frame, "why");
 
-	if (frame_number(frame, "ok", 0)) {
+	if (agent_frame_number(frame, "ok", 0)) {
 		keep(&t->result->kvm, frame, "kvm");
 		keep(&t->result->nested, frame, "nested");
 		return;
 	}
-	char *title = xasprintf("%s%s%s", why ? why : "no reason given",
-				t->module_why ? "; " : "", t->module_why ? t->module_why : "");
+	char *title = xasprintf("%s%s%s", why ? why : "no reason given", t->module_why ? "; " : "",
+				t->module_why ? t->module_why : "");
 	trial_pend(t, OUTCOME_TESTING_FAILED, title, SETTLE_MS);
 	free(title);
 }
@@ -111,9 +111,9 @@ static void on_ready(struct trial *t)
 		t->say_go = true;
 }
 
-static void on_output(struct repro_result *r, const struct frame *frame)
+static void on_output(struct repro_result *r, const struct agent_frame *frame)
 {
-	const struct frame_field *data = frame_field(frame, "data");
+	const struct agent_field *data = agent_frame_field(frame, "data");
 	size_t room = PROTO_OUTPUT_BYTES - r->output.len;
 
 	if (!data)
@@ -122,13 +122,13 @@ static void on_output(struct repro_result *r, const struct frame *frame)
 	r->dropped_bytes += data->len < room ? 0 : data->len - room;
 }
 
-static void on_end(struct trial *t, struct repro_result *r, const struct frame *frame)
+static void on_end(struct trial *t, struct repro_result *r, const struct agent_frame *frame)
 {
-	const char *how = frame_get(frame, "how");
+	const char *how = agent_frame_get(frame, "how");
 	const struct reproducer *repro = &t->config->repros->v[r - t->result->repros];
 
-	r->code = (int)frame_number(frame, "code", 0);
-	r->ms = frame_number(frame, "ms", 0);
+	r->code = (int)agent_frame_number(frame, "code", 0);
+	r->ms = agent_frame_number(frame, "ms", 0);
 	if (!how)
 		how = "exit";
 	if (!strcmp(how, "timeout"))
@@ -146,38 +146,38 @@ static void on_end(struct trial *t, struct repro_result *r, const struct frame *
 	keep(&r->why, frame, "why");
 }
 
-static void on_stuck(struct repro_result *r, const struct frame *frame)
+static void on_stuck(struct repro_result *r, const struct agent_frame *frame)
 {
-	const char *stack = frame_get(frame, "stack");
+	const char *stack = agent_frame_get(frame, "stack");
 
 	if (!r->why && stack && *stack)
 		r->why = xstrdup(stack);
 }
 
-static void on_repro_frame(struct trial *t, const struct frame *frame)
+static void on_repro_frame(struct trial *t, const struct agent_frame *frame)
 {
 	struct repro_result *r = repro_of(t, frame);
 
 	if (!r)
 		return;
 	switch (frame->verb) {
-	case FRAME_START:
+	case AGENT_START:
 		r->end = REPRO_RUNNING;
 		break;
-	case FRAME_OUTPUT:
+	case AGENT_OUTPUT:
 		on_output(r, frame);
 		break;
-	case FRAME_DROPPED:
-		r->dropped_bytes += (uint64_t)frame_number(frame, "bytes", 0);
+	case AGENT_DROPPED:
+		r->dropped_bytes += (uint64_t)agent_frame_number(frame, "bytes", 0);
 		break;
-	case FRAME_SKIP:
+	case AGENT_SKIP:
 		r->end = REPRO_SKIPPED;
 		keep(&r->why, frame, "why");
 		break;
-	case FRAME_END:
+	case AGENT_END:
 		on_end(t, r, frame);
 		break;
-	case FRAME_STUCK:
+	case AGENT_STUCK:
 		on_stuck(r, frame);
 		break;
 	default:
@@ -217,9 +217,9 @@ static void on_done(struct trial *t)
 	}
 }
 
-static void on_fatal(struct trial *t, const struct frame *frame)
+static void on_fatal(struct trial *t, const struct agent_frame *frame)
 {
-	const char *why = frame_get(frame, "why");
+	const char *why = agent_frame_get(frame, "why");
 	char *title = xasprintf("the guest's init: %s", why ? why : "no reason given");
 
 	trial_pend(t, t->phase == PHASE_BOOT ? OUTCOME_BOOT_FAILED : OUTCOME_INFRA, title,
@@ -227,32 +227,32 @@ static void on_fatal(struct trial *t, const struct frame *frame)
 	free(title);
 }
 
-void trial_frame(struct trial *t, const struct frame *frame)
+void trial_frame(struct trial *t, const struct agent_frame *frame)
 {
 	t->last_frame_ms = clock_ms();
 	switch (frame->verb) {
-	case FRAME_HELLO:
+	case AGENT_HELLO:
 		on_hello(t, frame);
 		break;
-	case FRAME_MODULE:
+	case AGENT_MODULE:
 		on_module(t, frame);
 		break;
-	case FRAME_CANARY:
+	case AGENT_CANARY:
 		on_canary(t, frame);
 		break;
-	case FRAME_READY:
+	case AGENT_READY:
 		on_ready(t);
 		break;
-	case FRAME_BEAT:
-		t->guest_ms = frame_number(frame, "ms", t->guest_ms);
+	case AGENT_BEAT:
+		t->guest_ms = agent_frame_number(frame, "ms", t->guest_ms);
 		break;
-	case FRAME_DONE:
+	case AGENT_DONE:
 		on_done(t);
 		break;
-	case FRAME_FATAL:
+	case AGENT_FATAL:
 		on_fatal(t, frame);
 		break;
-	case FRAME_UNKNOWN:
+	case AGENT_UNKNOWN:
 		log_verbose("run #%u: init says '%s', which is unknown here", t->result->number,
 			    frame->verb_text);
 		break;

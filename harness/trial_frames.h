@@ -22,13 +22,13 @@ struct trial {
 	enum trial_phase phase;
 	int64_t start_ms, last_frame_ms, eof_ms;
 	int64_t guest_ms, guest_go_ms; /* the guest's clock at its last beat; at go */
-	bool say_go;		       /* init waits for it */
-	bool frames_left;	       /* the last turn stopped before the agent line was empty */
-	bool off;		       /* the VM reset itself or ended */
-	int64_t crash_ms;	       /* when a report was first seen, or 0 */
+	bool say_go;                   /* init waits for it */
+	bool frames_left;              /* the last turn stopped before the agent line was empty */
+	bool off;                      /* the VM reset itself or ended */
+	int64_t crash_ms;              /* when a report was first seen, or 0 */
 	enum outcome_kind crash_kind;  /* what it is called, by the phase then */
-	char *module_why;	       /* the first module that did not load */
-	bool pending;		       /* result->outcome holds what decides if no report comes */
+	char *module_why;              /* the first module that did not load */
+	bool pending;                  /* result->outcome holds what decides if no report comes */
 	int64_t pending_ms, quiet_ms;
 };
 
@@ -37,10 +37,10 @@ struct trial {
 void trial_pend(struct trial *t, enum outcome_kind kind, const char *title, int64_t quiet_ms);
 
 /* Take one frame. */
-void trial_frame(struct trial *t, const struct frame *frame);
+void trial_frame(struct trial *t, const struct agent_frame *frame);
 
 /* Keep it in the agent's log; an event as "!o", its byte (vm/engine.h). */
-void trial_log_frame(struct trial *t, const struct frame *frame);
+void trial_log_frame(struct trial *t, const struct agent_frame *frame);
 void trial_log_event(struct trial *t, enum vm_event event);
 
 #endif

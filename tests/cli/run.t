@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# kvmrepro run given bad input: exit status 129, one clear line, no VM.
+. "$(dirname "$0")/../tap.sh"
+
+# The checks must not need a kernel of Debian's: a header is enough to be taken for one, up to the
+# point where the file is found to be cut short.
+bad() {
+	local name=$1 pattern=$2
+	shift 2
+	run "$KVMREPRO" run "$@"
+	status_is 129 "$name: exit status 129"
+	err_like "$pattern" "$name: says what is wrong"
+	out_is "" "$name: nothing on standard output"
+	check "$name: no run was begun" test ! -e "$T/state"
+}
+
+bad "a missing file" '/no/such: No such file' --kernel /no/such
+err_lines 1 "a missing file: one line"
+bad "a directory" "$T: .*directory" --kernel "$T"
+bad "no kernel" '--kernel FILE is needed' --runs 1
+bad "an unknown option" "unknown option '--no-such'" --no-such
+bad "a number out of range" "--runs takes a whole number from 1 to 100000, not '0'" --runs 0
+bad "a word for a number" "--smp takes a whole number" --smp two
+bad "an unknown choice" "--accel takes one of auto, kvm, tcg, not 'xen'" --accel xen
+bad "an unknown engine" "--engine takes one of" --engine xen --kernel /dev/null
+bad "an operand" "'extra' is not expected" extra
+bad "a program for a kernel" "ELF" --kernel /bin/sh
+bad "an unknown reproducer" "no such reproducer 'create-wm'.*create-vm" --repro create-wm
+bad "a dynamic program for a reproducer" "-static" --repro /bin/sh
+
+echo 'int main(void) { return 0 }' >"$T/bad.c"
+bad "a .c that does not compile" "bad.c" --repro "$T/bad.c"
+err_like 'error: expected' "a .c that does not compile: the compiler's own words"
+
+head -c 100 /dev/zero >"$T/zero"
+bad "a file that is no kernel" "$T/zero: " --kernel "$T/zero"
+
+if kernel=$(images/fetch-kernel 2>/dev/null); then
+	head -c 1000000 "$kernel" >"$T/cut"
+	bad "a truncated kernel" "$T/cut: .*(cut|trunc|short)" --kernel "$T/cut"
+	mkdir "$T/used" && echo '{}' >"$T/used/run.json"
+	bad "an --out that is in use" "$T/used holds a run already" --kernel "$kernel" \
+		--out "$T/used"
+	bad "an --out that is a file" "$T/zero" --kernel "$kernel" --out "$T/zero"
+	bad "an --append that is too long" "command line" --kernel "$kernel" \
+		--append "$(printf 'x%.0s' $(seq 2100))"
+else
+	result 0 "a truncated kernel # SKIP no stock kernel"
+fi
+done_testing

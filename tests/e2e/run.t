@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# kvmrepro run on Debian's stock kernel under TCG: the outcomes, verdicts and exit statuses.
+. "$(dirname "$0")/../tap.sh"
+
+kernel=$(images/fetch-kernel 2>"$T/err") || skip_all "no stock kernel: $(tail -n 1 "$T/err")"
+R=tests/e2e/repro
+
+left() {
+	pgrep -f "qemu-system-x86_64.*guest=kvmrepro-" >/dev/null
+}
+json() {
+	jq -e "$1" "$T/out/run.json"
+}
+
+run "$KVMREPRO" run --kernel "$kernel" --runs 10 --out "$T/ten"
+status_is 0 "ten runs of all reproducers: exit status 0"
+out_is "all runs: OK" "ten runs: the seeds' line"
+err_like '^kvmrepro: engine: libvirt, tcg \(.+\)$' "what runs the VM and why, in one line"
+err_like '^kvmrepro: verdict: good' "the verdict"
+check "run.json holds ten trials" test "$(jq '.trials | length' "$T/ten/run.json")" = 10
+check "every trial's console is kept" test "$(find "$T/ten" -name console.log.gz | wc -l)" = 10
+check "the canary ran on kvm_amd, nested" \
+	test "$(jq -r '.trials[9].guest | .kvm + .nested' "$T/ten/run.json")" = kvm_amdY
+check "a reproducer for VMX was skipped, the rest was run" test "$(jq -r \
+	'[.trials[0].reproducers[] | select(.end == "exit" or .end == "unsupported")] | length' \
+	"$T/ten/run.json")" = 6
+check "the domain's definition is kept" grep -q "<cpu mode='maximum'" "$T/ten/domain.xml"
+
+run "$KVMREPRO" run --kernel "$kernel" --runs 2 --repro create-vm --repro ./$R/panic.c \
+	--out "$T/panic"
+status_is 1 "a panic: exit status 1"
+out_is "all runs: crashed: kernel panic: sysrq triggered crash" "a panic: its title"
+check "the report is kept" grep -q "sysrq triggered crash" "$T/panic/trial-001/report.txt"
+check "the trial ended within 2 s of the last line" \
+	jq -e '[.trials[].crash_end_ms] | max <= 2000' "$T/panic/run.json"
+check "the reproducer before it is told" \
+	jq -e '.trials[0].reproducers[0].end == "exit"' "$T/panic/run.json"
+
+run "$KVMREPRO" run --kernel "$kernel" --runs 1 --repro ./$R/reboot.c --out "$T/reboot"
+status_is 1 "a reboot: exit status 1"
+out_is "all runs: crashed: unexpected kernel reboot" "a reboot: its title"
+
+run "$KVMREPRO" run --kernel "$kernel" --runs 1 --repro ./$R/hang.c --out "$T/hang"
+status_is 1 "a hang with interrupts off: exit status 1"
+out_is "all runs: crashed: no output from test machine" "a hang: its title"
+
+run "$KVMREPRO" run --kernel "$kernel" --runs 1 --repro ./$R/nuisance.c --repro create-vm \
+	--duration 3 --out "$T/nuisance"
+status_is 0 "a nuisance: exit status 0"
+out_is "all runs: OK" "a nuisance is killed when its time is over, and is no crash"
+check "a nuisance: stopped after its duration" \
+	jq -e '.trials[0].reproducers[0] | .end == "timeout" and .ms < 6000' "$T/nuisance/run.json"
+check "a nuisance: what it printed past the limit is counted, not kept" \
+	jq -e '.trials[0].reproducers[0] | .output_bytes == 65536 and .dropped_bytes > 0' \
+	"$T/nuisance/run.json"
+check "a nuisance: the next reproducer runs as ever" \
+	jq -e '.trials[0].reproducers[1] | .end == "exit" and .code == 0' "$T/nuisance/run.json"
+
+run "$KVMREPRO" run --kernel "$kernel" --runs 1 --repro create-vm --append rdinit=/none \
+	--out "$T/noinit"
+status_is 125 "no init: exit status 125"
+out_like '^all runs: boot failed: kernel panic: VFS: Unable to mount root fs' \
+	"no init: the kernel's own reason"
+
+run "$KVMREPRO" run --kernel "$kernel" --runs 1 --repro nested-state-double-set
+status_is 125 "VMX under TCG: exit status 125"
+out_is "" "VMX under TCG: no outcome is made up"
+err_like 'nested-state-double-set needs a guest with vmx' "VMX under TCG: said"
+
+run "$KVMREPRO" run --kernel "$kernel" --runs 1 --repro create-vm --format json
+status_is 0 "--format json: exit status 0"
+check "--format json prints run.json" cmp "$T/out" "$(find "$T/state" -name run.json | head -n 1)"
+
+left
+[ $? -eq 1 ]
+result $? "no QEMU is left"
+check "no temporary directory is left" test -z "$(find "$T" -maxdepth 1 -name 'kvmrepro-??????')"
+done_testing
