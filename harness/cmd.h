@@ -27,9 +27,9 @@ struct opt_list {
 struct opt {
 	const char *name; /* without the dashes; NULL ends the table */
 	enum opt_type type;
-	size_t offset;		    /* of the value in the command's options struct */
-	const char *arg;	    /* what help calls the argument; NULL for a flag */
-	long min, max;		    /* OPT_NUMBER */
+	size_t offset;              /* of the value in the command's options struct */
+	const char *arg;            /* what help calls the argument; NULL for a flag */
+	long min, max;              /* OPT_NUMBER */
 	const char *const *choices; /* OPT_CHOICE, NULL-terminated */
 	const char *def;  /* the default, as it would be typed; NULL: zero, false or NULL */
 	const char *help; /* what it does; printed after it: the choices and the default */

@@ -35,8 +35,7 @@ struct console {
 	char chunk[CHUNK_BYTES];
 };
 
-int console_open(int fd, const char *path, const char *live, struct console **out,
-		 struct err *err)
+int console_open(int fd, const char *path, const char *live, struct console **out, struct err *err)
 {
 	cleanup_free char *tmp = xasprintf("%s.tmp", path);
 	cleanup_fd int file = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);

@@ -15,8 +15,7 @@ struct console;
  * compressed (gzip); it appears there only with console_close(). live: what to put before each
  * line shown on standard error ("#3"), or NULL to show none.
  */
-int console_open(int fd, const char *path, const char *live, struct console **out,
-		 struct err *err);
+int console_open(int fd, const char *path, const char *live, struct console **out, struct err *err);
 
 /* Take what has arrived, at most 1 MiB a call. Returns 1 when bytes came, 0 when none, -1 on
  * error. */

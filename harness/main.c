@@ -82,7 +82,8 @@ int main(int argc, char **argv)
 		log_error("%s", err.msg);
 		return EXIT_HARNESS;
 	}
-	if (!strcmp(name, "--help") || !strcmp(name, "-h") || (!strcmp(name, "help") && argc == 2)) {
+	if (!strcmp(name, "--help") || !strcmp(name, "-h") ||
+	    (!strcmp(name, "help") && argc == 2)) {
 		usage(stdout);
 		return close_stdout(0);
 	}

@@ -8,16 +8,16 @@
 
 enum outcome_kind {
 	OUTCOME_OK,
-	OUTCOME_CRASHED,	/* the kernel crashed while the reproducers ran */
-	OUTCOME_BOOT_FAILED,	/* it never came to the agent's hello */
+	OUTCOME_CRASHED,        /* the kernel crashed while the reproducers ran */
+	OUTCOME_BOOT_FAILED,    /* it never came to the agent's hello */
 	OUTCOME_TESTING_FAILED, /* the canary did not pass, or nothing could be run */
-	OUTCOME_INFRA,		/* the harness's own trouble, never the kernel's */
+	OUTCOME_INFRA,          /* the harness's own trouble, never the kernel's */
 };
 
 /* Titles of what a kernel does without a word of its own; syzkaller's, as in the seeds. */
-#define TITLE_NO_OUTPUT	      "no output from test machine"
+#define TITLE_NO_OUTPUT       "no output from test machine"
 #define TITLE_LOST_CONNECTION "lost connection to test machine"
-#define TITLE_REBOOT	      "unexpected kernel reboot"
+#define TITLE_REBOOT          "unexpected kernel reboot"
 /* Ours, for what syzkaller has no name: */
 #define TITLE_NO_INIT  "no word from the guest's init"
 #define TITLE_UNKILLED "reproducer cannot be killed"

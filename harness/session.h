@@ -27,8 +27,8 @@ struct session_options {
 	const char *accel;   /* "auto", "kvm", "tcg" */
 	const char *connect; /* libvirt URI, or NULL */
 	const char *const *repros;
-	size_t n_repros;   /* 0: all bundled ones that can run */
-	unsigned duration_s; /* 0: each one's own */
+	size_t n_repros;         /* 0: all bundled ones that can run */
+	unsigned duration_s;     /* 0: each one's own */
 	unsigned boot_timeout_s; /* 0: by accelerator */
 	unsigned memory_mib, vcpus;
 	bool live;

@@ -16,10 +16,10 @@ enum verdict {
 /* A run's outcomes, counted. */
 struct tally {
 	size_t runs;
-	size_t clean;	/* OUTCOME_OK */
-	size_t hits;	/* the target crash */
-	size_t others;	/* another crash */
-	size_t boot;	/* boot failed, basic kernel testing failed */
+	size_t clean;  /* OUTCOME_OK */
+	size_t hits;   /* the target crash */
+	size_t others; /* another crash */
+	size_t boot;   /* boot failed, basic kernel testing failed */
 	size_t infra;
 };
 

@@ -17,7 +17,10 @@ struct buf {
 };
 
 extern char buf_empty[];
-#define BUF_INIT { .data = buf_empty }
+#define BUF_INIT                                                                                   \
+	{                                                                                          \
+		.data = buf_empty                                                                  \
+	}
 
 void buf_add(struct buf *b, const void *data, size_t len);
 void buf_adds(struct buf *b, const char *s);

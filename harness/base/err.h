@@ -7,8 +7,8 @@
 
 /* Whose fault an error is; main.c turns it into the exit status. */
 enum err_kind {
-	ERR_HARNESS,	 /* our own machinery: no VM could be started, disk full, ... */
-	ERR_INPUT,	 /* what the user gave: an option, a kernel, a reproducer */
+	ERR_HARNESS,     /* our own machinery: no VM could be started, disk full, ... */
+	ERR_INPUT,       /* what the user gave: an option, a kernel, a reproducer */
 	ERR_UNSUPPORTED, /* nothing here offers what was asked for (nested SVM or VMX) */
 	ERR_INTERRUPTED, /* a signal asked us to stop */
 };

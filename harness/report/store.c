@@ -81,8 +81,7 @@ static int write_outputs(const char *dir, const struct trial_result *result,
 {
 	for (size_t i = 0; i < result->n_repros; i++) {
 		const struct buf *output = &result->repros[i].output;
-		cleanup_free char *path =
-			xasprintf("%s/output-%s.log.gz", dir, repros->v[i].name);
+		cleanup_free char *path = xasprintf("%s/output-%s.log.gz", dir, repros->v[i].name);
 
 		if (output->len && fs_write_gz(path, output->data, output->len, err))
 			return -1;

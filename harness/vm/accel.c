@@ -18,7 +18,8 @@
 #define CPUID_SVM_LEAF 0x80000001u
 #define CPUID_SVM_BIT  (1u << 2)
 
-#define CPUID_ENTRIES 256 /* KVM_MAX_CPUID_ENTRIES of the kernel's arch/x86/include/asm/kvm_host.h */
+#define CPUID_ENTRIES                                                                              \
+	256 /* KVM_MAX_CPUID_ENTRIES of the kernel's arch/x86/include/asm/kvm_host.h */
 
 const char *accel_name(enum vm_accel accel)
 {
@@ -64,8 +65,7 @@ static int try_kvm(const struct engine *engine, struct engine_state *state, stru
 	if (!engine->kvm_usable(state, out->why, sizeof(out->why)))
 		return -1;
 	out->accel = ACCEL_KVM;
-	snprintf(out->why, sizeof(out->why), "KVM here offers guests %s",
-		 out->svm ? "SVM" : "VMX");
+	snprintf(out->why, sizeof(out->why), "KVM here offers guests %s", out->svm ? "SVM" : "VMX");
 	return 0;
 }
 

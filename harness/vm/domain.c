@@ -24,8 +24,8 @@ static int add_escaped(struct buf *out, const char *value, struct err *err)
 			break;
 		default:
 			if ((unsigned char)*p < 0x20)
-				return err_set(err, ERR_INPUT,
-					       "control character \\x%02x in '%s'", *p, value);
+				return err_set(err, ERR_INPUT, "control character \\x%02x in '%s'",
+					       *p, value);
 			buf_addc(out, *p);
 		}
 	}

@@ -11,7 +11,11 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-enum vm_accel { ACCEL_NONE, ACCEL_KVM, ACCEL_TCG };
+enum vm_accel {
+	ACCEL_NONE,
+	ACCEL_KVM,
+	ACCEL_TCG
+};
 
 /* What the engine needs for a whole run. Strings belong to the caller and outlive the engine. */
 struct engine_config {
@@ -23,35 +27,35 @@ struct engine_config {
 
 /* One VM to start. Strings belong to the caller and are needed only while start() runs. */
 struct vm_spec {
-	unsigned number;	  /* of the trial; makes names unique in the run */
-	const char *kernel;	  /* bzImage, absolute path */
-	const char *initrd;	  /* absolute path */
+	unsigned number;    /* of the trial; makes names unique in the run */
+	const char *kernel; /* bzImage, absolute path */
+	const char *initrd; /* absolute path */
 	const char *cmdline;
-	const char *token;	  /* of the agent line (kvmrepro/protocol.h); replay answers with it */
+	const char *token; /* of the agent line (kvmrepro/protocol.h); replay answers with it */
 	unsigned memory_mib, vcpus;
 };
 
 /* What can happen to a VM by itself; one byte each on event_fd. */
 enum vm_event {
 	VM_POWERED_OFF = 'o', /* the guest powered itself off */
-	VM_RESET = 'r',	      /* the guest reset itself: reboot, triple fault */
-	VM_DIED = 'd',	      /* the VM's process ended, or lost its VM: the host's trouble */
+	VM_RESET = 'r',       /* the guest reset itself: reboot, triple fault */
+	VM_DIED = 'd',        /* the VM's process ended, or lost its VM: the host's trouble */
 };
 
 /* A running VM. The descriptors belong to it; all are non-blocking. */
 struct vm {
 	const struct engine *engine;
 	int console_fd; /* read: what the kernel writes to ttyS0; end of file: no more will come */
-	int agent_fd;	/* read and write: ttyS1 */
-	int event_fd;	/* read: bytes of enum vm_event */
+	int agent_fd;   /* read and write: ttyS1 */
+	int event_fd;   /* read: bytes of enum vm_event */
 };
 
 /* What the engine says of itself, for run.json. Strings are the engine's own. */
 struct engine_facts {
-	const char *uri;	     /* libvirt's connection, or NULL */
-	const char *hypervisor;	     /* "QEMU 7.2.22" */
-	const char *library;	     /* "libvirt 9.0.0", or NULL */
-	const char *machine, *cpu;   /* as in the domain's definition, or NULL */
+	const char *uri;           /* libvirt's connection, or NULL */
+	const char *hypervisor;    /* "QEMU 7.2.22" */
+	const char *library;       /* "libvirt 9.0.0", or NULL */
+	const char *machine, *cpu; /* as in the domain's definition, or NULL */
 };
 
 struct engine_state; /* the engine's own, for a whole run */
@@ -60,8 +64,7 @@ struct engine {
 	const char *name;
 
 	/* Get ready to start VMs. */
-	int (*open)(const struct engine_config *config, struct engine_state **out,
-		    struct err *err);
+	int (*open)(const struct engine_config *config, struct engine_state **out, struct err *err);
 	/* All VMs have been stopped. */
 	void (*close)(struct engine_state *state);
 	void (*facts)(struct engine_state *state, struct engine_facts *out);

@@ -33,7 +33,7 @@
 #define MACHINE "pc-q35-7.2"
 
 #define CONNECT_LIMIT_MS 10000 /* QEMU opens its sockets before libvirt says it runs */
-#define GONE_LIMIT_MS	 10000 /* libvirt notices a dead QEMU within 205 ms */
+#define GONE_LIMIT_MS    10000 /* libvirt notices a dead QEMU within 205 ms */
 
 struct libvirt_vm {
 	struct vm vm;
@@ -206,9 +206,9 @@ static int connect_to(struct engine_state *state, struct err *err)
 	state->lifecycle_id = virConnectDomainEventRegisterAny(
 		state->conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
 		VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), state, NULL);
-	state->reboot_id = virConnectDomainEventRegisterAny(
-		state->conn, NULL, VIR_DOMAIN_EVENT_ID_REBOOT, VIR_DOMAIN_EVENT_CALLBACK(on_reboot),
-		state, NULL);
+	state->reboot_id =
+		virConnectDomainEventRegisterAny(state->conn, NULL, VIR_DOMAIN_EVENT_ID_REBOOT,
+						 VIR_DOMAIN_EVENT_CALLBACK(on_reboot), state, NULL);
 	if (state->lifecycle_id < 0 || state->reboot_id < 0)
 		return libvirt_error(err, "libvirt's domain events");
 	if (learn_versions(state, err))
@@ -265,7 +265,8 @@ static int libvirt_open(const struct engine_config *config, struct engine_state 
 	pthread_cond_init(&state->gone_cond, &attr);
 	pthread_condattr_destroy(&attr);
 	virSetErrorFunc(NULL, keep_quiet);
-	if (redirect_log(config->workdir, err) || start_loop(state, err) || connect_to(state, err)) {
+	if (redirect_log(config->workdir, err) || start_loop(state, err) ||
+	    connect_to(state, err)) {
 		libvirt_close(state);
 		return -1;
 	}

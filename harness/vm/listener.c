@@ -32,8 +32,7 @@ int listener_open(const char *path, bool open_to_all, int *fd, struct err *err)
 	return 0;
 }
 
-int listener_accept(int listen_fd, const char *path, int64_t deadline_ms, int *fd,
-		    struct err *err)
+int listener_accept(int listen_fd, const char *path, int64_t deadline_ms, int *fd, struct err *err)
 {
 	struct pollfd p[] = {
 		{ .fd = listen_fd, .events = POLLIN },

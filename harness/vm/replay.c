@@ -215,7 +215,7 @@ static int make_lines(struct replay_vm *v, struct err *err)
 static int replay_stop(struct vm *vm, struct err *err)
 {
 	struct replay_vm *v = (struct replay_vm *)vm;
-	int *const fds[] = { &vm->console_fd, &vm->agent_fd,  &vm->event_fd,
+	int *const fds[] = { &vm->console_fd,  &vm->agent_fd,  &vm->event_fd,
 			     &v->console_peer, &v->agent_peer, &v->event_peer };
 
 	(void)err;
