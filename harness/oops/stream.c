@@ -14,7 +14,7 @@
 struct oops {
 	size_t keep;
 	struct oops_report *done;
-	size_t n_done;
+	size_t n_done, cap_done;
 	struct oops_regexes rx;
 	struct scan scan;
 	struct buf carry;  /* the line that has no end yet */
@@ -75,7 +75,6 @@ struct oops *oops_new(size_t keep)
 	size_t n = 0;
 
 	o->keep = keep ? keep : 1;
-	o->done = xcalloc(o->keep < 1024 ? o->keep + 1 : 1024, sizeof(*o->done));
 	o->carry = (struct buf)BUF_INIT;
 	o->raw.text = (struct buf)BUF_INIT;
 	oops_regexes_init(&o->rx);
@@ -106,6 +105,10 @@ static void evaluate(struct oops *o)
 		return;
 	if (o->evaluated)
 		oops_report_clear(&o->done[o->n_done]);
+	if (o->n_done == o->cap_done) {
+		o->cap_done = o->cap_done ? 2 * o->cap_done : 4;
+		o->done = xrealloc(o->done, o->cap_done * sizeof(*o->done));
+	}
 	o->fresh = true;
 	o->raw.suppressed = o->suppressed;
 	oops_evaluate(&o->rx, &o->raw, &o->done[o->n_done]);
@@ -117,8 +120,6 @@ static void close_report(struct oops *o)
 	if (!o->open)
 		return;
 	if (o->n_done < o->keep) {
-		if (o->n_done >= 1023 && o->n_done % 1024 == 1023)
-			o->done = xrealloc(o->done, (o->n_done + 1025) * sizeof(*o->done));
 		evaluate(o);
 		o->n_done++;
 		o->evaluated = false;
@@ -386,8 +387,8 @@ void oops_drop(struct oops *o, size_t n)
 		n = o->n_done;
 	for (size_t i = 0; i < n; i++)
 		oops_report_clear(&o->done[i]);
-	memmove(o->done, o->done + n, (all - n) * sizeof(*o->done));
-	memset(o->done + all - n, 0, n * sizeof(*o->done));
+	if (n)
+		memmove(o->done, o->done + n, (all - n) * sizeof(*o->done));
 	o->n_done -= n;
 	o->boot_first = o->boot_first > n ? o->boot_first - n : 0;
 }

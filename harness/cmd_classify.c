@@ -1,0 +1,332 @@
+/* kvmrepro classify: name the crashes in console logs. */
+#include "cmd.h"
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "oops/match.h"
+#include "oops/oops.h"
+#include "symbols.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <string.h>
+#include <zlib.h>
+
+/* Read in pieces of this size; nothing else grows with a log. */
+#define CHUNK_BYTES (256 * 1024)
+
+/* Reports held back while more of the log is read: a panic behind them is theirs. */
+#define HELD_REPORTS 64
+
+struct classify_opts {
+	const char *format, *vmlinux, *modules;
+	bool all, report, exit_code;
+	struct opt_list expect, ignore;
+};
+
+static const char *const formats[] = { "text", "json", NULL };
+
+static const struct opt classify_opt_table[] = {
+	{ .name = "all",
+	  .type = OPT_FLAG,
+	  .offset = offsetof(struct classify_opts, all),
+	  .help = "every report of a log, not only the first" },
+	{ .name = "exit-code",
+	  .type = OPT_FLAG,
+	  .offset = offsetof(struct classify_opts, exit_code),
+	  .help = "exit with 1 if a crash was found (with --expect: that crash), 0 if none" },
+	{ .name = "expect",
+	  .type = OPT_LIST,
+	  .offset = offsetof(struct classify_opts, expect),
+	  .arg = "TITLE",
+	  .help = "say whether it is this crash; /PCRE/ is a regular expression; may be given more "
+		  "than once" },
+	{ .name = "format",
+	  .type = OPT_CHOICE,
+	  .offset = offsetof(struct classify_opts, format),
+	  .arg = "FORMAT",
+	  .choices = formats,
+	  .def = "text",
+	  .help = "how to print it; json is one object a line" },
+	{ .name = "ignore",
+	  .type = OPT_LIST,
+	  .offset = offsetof(struct classify_opts, ignore),
+	  .arg = "TITLE",
+	  .help = "such a crash is no crash; as for --expect" },
+	{ .name = "modules",
+	  .type = OPT_STRING,
+	  .offset = offsetof(struct classify_opts, modules),
+	  .arg = "DIR",
+	  .help = "where the modules that belong to --vmlinux are (.ko with debug information)" },
+	{ .name = "report",
+	  .type = OPT_FLAG,
+	  .offset = offsetof(struct classify_opts, report),
+	  .help = "print the report's own lines too" },
+	{ .name = "vmlinux",
+	  .type = OPT_STRING,
+	  .offset = offsetof(struct classify_opts, vmlinux),
+	  .arg = "FILE",
+	  .help = "the kernel with debug information: add file:line and inlined functions to the "
+		  "report" },
+	{ 0 },
+};
+
+struct classify {
+	const struct classify_opts *opts;
+	struct oops_matcher **expect, **ignore;
+	struct symbols *symbols; /* NULL without --vmlinux */
+	bool json, found;
+};
+
+static bool any_matches(struct oops_matcher *const *m, size_t n, const struct oops_report *r)
+{
+	for (size_t i = 0; i < n; i++)
+		if (oops_matcher_test(m[i], r))
+			return true;
+	return false;
+}
+
+/* Bytes of a log as JSON text: what is not UTF-8 is escaped. */
+static json_t *text_json(const char *s)
+{
+	cleanup_buf struct buf b = BUF_INIT;
+
+	if (!s)
+		return json_null();
+	json_t *value = json_stringn(s, strlen(s));
+	if (value)
+		return value;
+	buf_add_escaped(&b, s, strlen(s));
+	return json_stringn_nocheck(b.data, b.len);
+}
+
+static json_t *alt_json(const struct oops_report *r)
+{
+	json_t *alt = json_array();
+
+	for (size_t i = 0; i < r->n_alt; i++)
+		json_array_append_new(alt, text_json(r->alt[i]));
+	return alt;
+}
+
+static char *report_text(const struct classify *c, const struct oops_report *r)
+{
+	return c->symbols ? symbols_add(c->symbols, r->text) : xstrdup(r->text);
+}
+
+static int print_json(json_t *row, struct err *err)
+{
+	cleanup_free char *line = row ? json_dumps(row, JSON_COMPACT) : NULL;
+
+	json_decref(row);
+	if (!line)
+		return err_set(err, ERR_HARNESS, "a report cannot be written as JSON");
+	puts(line);
+	return 0;
+}
+
+static int show_json(const struct classify *c, const char *file, const struct oops_report *r,
+		     bool expected, struct err *err)
+{
+	json_t *row = json_pack("{so so ss so so sb so sb sb so so sI sI}", "file", text_json(file),
+				"title", text_json(r->title), "type", r->type, "alt", alt_json(r),
+				"frame", text_json(r->frame), "corrupted", r->corrupted,
+				"corrupted_why", text_json(r->corrupted_why), "suppressed",
+				r->suppressed, "panicked", r->panicked, "executor",
+				text_json(r->executor), "older", text_json(r->older), "start",
+				(json_int_t)r->start, "end", (json_int_t)r->end);
+
+	if (row && c->opts->expect.n)
+		json_object_set_new(row, "expected", json_boolean(expected));
+	if (row && c->opts->report) {
+		cleanup_free char *text = report_text(c, r);
+		json_object_set_new(row, "report", text_json(text));
+	}
+	return print_json(row, err);
+}
+
+static void show_text(const struct classify *c, const char *file, const struct oops_report *r,
+		      bool expected)
+{
+	cleanup_buf struct buf b = BUF_INIT;
+
+	buf_add_escaped(&b, file, strlen(file));
+	buf_adds(&b, ": ");
+	if (c->opts->all)
+		buf_addf(&b, "%llu-%llu: ", (unsigned long long)r->start,
+			 (unsigned long long)r->end);
+	buf_add_escaped(&b, r->title, strlen(r->title));
+	if (r->corrupted)
+		buf_addf(&b, " [corrupted: %s]", r->corrupted_why);
+	if (r->suppressed)
+		buf_adds(&b, " [suppressed]");
+	if (r->panicked)
+		buf_adds(&b, " [panicked]");
+	if (c->opts->expect.n)
+		buf_adds(&b, expected ? " [expected]" : " [not expected]");
+	puts(b.data);
+	if (!c->opts->report)
+		return;
+	cleanup_free char *text = report_text(c, r);
+	buf_clear(&b);
+	buf_add_escaped(&b, text, strlen(text));
+	fputs(b.data, stdout);
+}
+
+static int show_none(const struct classify *c, const char *file, struct err *err)
+{
+	cleanup_buf struct buf b = BUF_INIT;
+
+	if (c->json)
+		return print_json(json_pack("{so sn}", "file", text_json(file), "title"), err);
+	buf_add_escaped(&b, file, strlen(file));
+	printf("%s: no crash\n", b.data);
+	return 0;
+}
+
+/* One log's state. */
+struct log {
+	struct classify *c;
+	const char *file;
+	struct oops *oops;
+	size_t shown;
+};
+
+/* Show what is certain: all but the last HELD_REPORTS, or everything at the end. */
+static int drain(struct log *log, bool end, struct err *err)
+{
+	const struct classify_opts *opts = log->c->opts;
+	size_t n = oops_count(log->oops);
+
+	if (!end && n <= HELD_REPORTS)
+		return 0;
+	n = end ? n : n - HELD_REPORTS;
+	for (size_t i = 0; i < n && (opts->all || !log->shown); i++) {
+		const struct oops_report *r = oops_get(log->oops, i);
+		if (any_matches(log->c->ignore, opts->ignore.n, r))
+			continue;
+		bool expected = any_matches(log->c->expect, opts->expect.n, r);
+		log->shown++;
+		log->c->found |= expected || !opts->expect.n;
+		if (!log->c->json)
+			show_text(log->c, log->file, r, expected);
+		else if (show_json(log->c, log->file, r, expected, err))
+			return -1;
+	}
+	oops_drop(log->oops, n);
+	return 0;
+}
+
+static int feed(struct log *log, gzFile in, struct err *err)
+{
+	cleanup_free char *chunk = xcalloc(1, CHUNK_BYTES);
+	int n, code;
+
+	gzbuffer(in, CHUNK_BYTES / 2);
+	while ((n = gzread(in, chunk, CHUNK_BYTES)) > 0) {
+		oops_feed(log->oops, chunk, (size_t)n);
+		if (drain(log, false, err))
+			return -1;
+	}
+	oops_finish(log->oops);
+	if (drain(log, true, err) || (!log->shown && show_none(log->c, log->file, err)))
+		return -1;
+	const char *why = gzerror(in, &code);
+	if (code == Z_ERRNO)
+		return err_errno(err, ERR_INPUT, "%s", log->file);
+	if (n < 0 || (code != Z_OK && code != Z_STREAM_END))
+		return err_set(err, ERR_INPUT, "%s: %s", log->file,
+			       code == Z_BUF_ERROR ? "the compressed data is cut short" : why);
+	return 0;
+}
+
+static int classify_file(struct classify *c, const char *file, struct err *err)
+{
+	/* One report is enough unless the user wants more, or wants some not to count. */
+	size_t keep = c->opts->all || c->opts->ignore.n ? SIZE_MAX : 1;
+	bool std = !strcmp(file, "-");
+	int fd = std ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(file, O_RDONLY | O_CLOEXEC);
+	gzFile in = fd < 0 ? NULL : gzdopen(fd, "rb");
+	struct log log = { .c = c, .file = std ? "(standard input)" : file };
+
+	if (!in) {
+		err_errno(err, ERR_INPUT, "%s", log.file);
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	log.oops = oops_new(keep);
+	int rc = feed(&log, in, err);
+	oops_free(log.oops);
+	gzclose_r(in);
+	return rc;
+}
+
+static void free_matchers(struct oops_matcher **m, size_t n)
+{
+	for (size_t i = 0; m && i < n; i++)
+		oops_matcher_free(m[i]);
+	free(m);
+}
+
+static int new_matchers(const struct opt_list *list, struct oops_matcher ***out, struct err *err)
+{
+	*out = xcalloc(list->n + 1, sizeof(**out));
+	for (size_t i = 0; i < list->n; i++)
+		if (oops_matcher_new(list->items[i], &(*out)[i], err))
+			return -1;
+	return 0;
+}
+
+/* A log that cannot be read does not keep the others from being read. */
+static int classify_all(struct classify *c, int argc, char **argv, struct err *err)
+{
+	struct err one;
+	int rc = 0;
+
+	if (new_matchers(&c->opts->expect, &c->expect, err) ||
+	    new_matchers(&c->opts->ignore, &c->ignore, err))
+		return -1;
+	if (c->opts->vmlinux && symbols_open(c->opts->vmlinux, c->opts->modules, &c->symbols, err))
+		return -1;
+	for (int i = 0; i < argc; i++) {
+		if (!classify_file(c, argv[i], &one))
+			continue;
+		if (rc)
+			log_error("%s", err->msg);
+		*err = one;
+		rc = -1;
+	}
+	return rc;
+}
+
+static int run(const void *opts, int argc, char **argv, struct err *err)
+{
+	struct classify c = { .opts = opts };
+	int rc;
+
+	if (!argc)
+		return err_set(err, ERR_INPUT,
+			       "classify: name the logs, or '-' for standard input");
+	if (c.opts->modules && !c.opts->vmlinux)
+		return err_set(err, ERR_INPUT, "classify: --modules needs --vmlinux");
+	c.json = !strcmp(c.opts->format, "json");
+	rc = classify_all(&c, argc, argv, err);
+	symbols_free(c.symbols);
+	free_matchers(c.expect, c.opts->expect.n);
+	free_matchers(c.ignore, c.opts->ignore.n);
+	if (rc)
+		return -1;
+	return c.found && c.opts->exit_code ? 1 : 0;
+}
+
+const struct cmd cmd_classify = {
+	.name = "classify",
+	.operands = "FILE...",
+	.summary = "name the crashes in console logs ('-': standard input, .gz is fine)",
+	.opts = classify_opt_table,
+	.opts_bytes = sizeof(struct classify_opts),
+	.run = run,
+};
