@@ -146,6 +146,11 @@ bool agent_send(struct agent *a, struct frame *f)
 	return true;
 }
 
+size_t agent_unsent(const struct agent *a)
+{
+	return a->tail - a->head;
+}
+
 static void beat(struct agent *a)
 {
 	struct frame f;

@@ -48,6 +48,9 @@ void frame_num(struct frame *f, const char *key, long long value);
 /* Queues the frame; false when the harness is so far behind that there is no room. */
 bool agent_send(struct agent *a, struct frame *f);
 
+/* Bytes that wait for the tty. */
+size_t agent_unsent(const struct agent *a);
+
 /* From now on heartbeats are sent while agent_wait() waits; or no longer. */
 void agent_beat(struct agent *a, bool on);
 

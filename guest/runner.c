@@ -21,6 +21,8 @@
 #include "runner.h"
 #include "task.h"
 
+#define PUMP_MS 20000
+
 /* What the keeper tells init. */
 struct report {
 	int error;  /* of exec(), or 0 */
@@ -34,8 +36,10 @@ struct running {
 	int report_fd; /* from the keeper */
 	struct report report;
 	bool reported;
-	size_t sent, dropped;
+	size_t dropped;
+	size_t held, sent; /* of text */
 	char why[64]; /* the keeper could not be started */
+	char text[PROTO_OUTPUT_BYTES];
 };
 
 static void set_limits(void)
@@ -159,38 +163,61 @@ static void close_fd(int *fd)
 /* A third of a frame, for each byte may become three. */
 #define CHUNK_BYTES ((PROTO_FRAME_BYTES - 128) / 3)
 
-static void forward(struct guest *g, struct running *run, const char *data, size_t size)
+/*
+ * What it printed is held until the line is nearly idle: a slow line full of output would keep a
+ * heartbeat waiting for seconds.
+ */
+static void pump(struct guest *g, struct running *run)
 {
-	size_t left = PROTO_OUTPUT_BYTES - run->sent;
-	size_t take = size < left ? size : left;
-	struct frame f;
-
-	run->dropped += size - take;
-	run->sent += take;
-	while (take) {
-		size_t n = take < CHUNK_BYTES ? take : CHUNK_BYTES;
+	while (run->sent < run->held && agent_unsent(&g->agent) < PROTO_FRAME_BYTES / 2) {
+		size_t left = run->held - run->sent;
+		size_t n = left < CHUNK_BYTES ? left : CHUNK_BYTES;
+		struct frame f;
 
 		frame_begin(&f, &g->agent, "output");
 		frame_num(&f, "id", run->task.id);
-		frame_data(&f, "data", data, n);
-		if (!agent_send(&g->agent, &f))
-			run->dropped += n;
-		data += n;
-		take -= n;
+		frame_data(&f, "data", run->text + run->sent, n);
+		agent_send(&g->agent, &f);
+		run->sent += n;
 	}
 }
 
 /* Reads what it printed, at most one buffer, so that heartbeats go on. False: nothing was there. */
-static bool drain(struct guest *g, struct running *run)
+static bool drain(struct running *run)
 {
-	char buf[16384];
-	ssize_t n = run->out_fd < 0 ? -1 : read(run->out_fd, buf, sizeof(buf));
+	size_t room = sizeof(run->text) - run->held;
+	char surplus[16384];
+	ssize_t n;
 
-	if (n > 0)
-		forward(g, run, buf, (size_t)n);
-	else if (!n)
+	if (run->out_fd < 0)
+		return false;
+	n = read(run->out_fd, room ? run->text + run->held : surplus,
+		 room ? room : sizeof(surplus));
+	if (!n)
 		close_fd(&run->out_fd);
-	return n > 0;
+	if (n <= 0)
+		return false;
+	if (room)
+		run->held += (size_t)n;
+	else
+		run->dropped += (size_t)n;
+	return true;
+}
+
+/* Sends the rest. A harness that does not take it within the time is not to hold up the end. */
+static void pump_all(struct guest *g, struct running *run)
+{
+	int64_t end = now_ms() + PUMP_MS;
+
+	/* Bounded, for a process that could not be killed may print on. */
+	for (size_t left = 64; left && drain(run); left--)
+		;
+	pump(g, run);
+	while (run->sent < run->held && now_ms() < end) {
+		agent_wait(&g->agent, NULL, 0, end);
+		pump(g, run);
+	}
+	run->dropped += run->held - run->sent;
 }
 
 static void hear(struct running *run)
@@ -213,7 +240,8 @@ static void watch(struct guest *g, struct running *run, int64_t end)
 
 		agent_wait(&g->agent, fds, 2, end);
 		if (fds[0].revents)
-			drain(g, run);
+			drain(run);
+		pump(g, run);
 		if (fds[1].revents)
 			hear(run);
 	}
@@ -276,13 +304,14 @@ static bool can_run(struct guest *g, int id)
 void runner_run(struct guest *g, int id)
 {
 	const struct plan_repro *r = &g->plan.repros[id];
-	struct running run = { .task = { .name = r->name, .id = id }, .repro = r };
+	static struct running run;
 	int64_t begin, ms;
 	struct frame f;
 	const char *why, *killed = NULL;
 
 	if (!can_run(g, id))
 		return;
+	run = (struct running){ .task = { .name = r->name, .id = id }, .repro = r };
 	frame_begin(&f, &g->agent, "start");
 	frame_num(&f, "id", id);
 	frame_str(&f, "name", r->name);
@@ -300,9 +329,7 @@ void runner_run(struct guest *g, int id)
 		kill(-1, SIGKILL);
 	if (!why)
 		hear(&run);
-	/* Bounded, for a process that could not be killed may print on. */
-	for (size_t left = 64; left && drain(g, &run); left--)
-		;
+	pump_all(g, &run);
 	close_fd(&run.out_fd);
 	close_fd(&run.report_fd);
 	send_end(g, &run, killed, ms);
