@@ -1,0 +1,63 @@
+/* The domain's template: words, escapes, refusals; and that the real one is filled whole. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "embed.h"
+#include "vm/domain.h"
+
+#include <string.h>
+
+static void test_fill(void **state)
+{
+	const struct domain_word words[] = { { "NAME", "a<b>&'\"c" }, { "X", "" }, { NULL, NULL } };
+	cleanup_buf struct buf out = BUF_INIT;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(domain_fill("<n>@NAME@</n>@X@.", words, &out, &err), 0);
+	assert_string_equal(out.data, "<n>a&lt;b&gt;&amp;&apos;&quot;c</n>.");
+}
+
+static void test_refuse(void **state)
+{
+	const struct domain_word words[] = { { "BAD", "a\nb" }, { NULL, NULL } };
+	static const char *const templates[] = { "@OTHER@", "a @ b", "@BAD", "@BAD@", "@" };
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(templates) / sizeof(*templates); i++) {
+		cleanup_buf struct buf out = BUF_INIT;
+
+		assert_int_equal(domain_fill(templates[i], words, &out, &err), -1);
+	}
+}
+
+static void test_real(void **state)
+{
+	const struct domain_word words[] = {
+		{ "TYPE", "qemu" },   { "NAME", "n" },     { "MEMORY", "1" },  { "VCPUS", "2" },
+		{ "MACHINE", "pc" },  { "KERNEL", "/k" },  { "INITRD", "/i" }, { "CMDLINE", "c" },
+		{ "CPU", "maximum" }, { "CONSOLE", "/c" }, { "AGENT", "/a" },  { NULL, NULL },
+	};
+	cleanup_buf struct buf out = BUF_INIT;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(domain_fill(embed_domain_xml().data, words, &out, &err), 0);
+	assert_null(strchr(out.data, '@'));
+	assert_non_null(strstr(out.data, "<vcpu>2</vcpu>"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_fill),
+		cmocka_unit_test(test_refuse),
+		cmocka_unit_test(test_real),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
