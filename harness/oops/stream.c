@@ -5,6 +5,7 @@
 #include "oops/collect.h"
 #include "oops/scan.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -150,12 +151,18 @@ static void open_report(struct oops *o, const struct oops_mark *m, const struct 
 	}
 }
 
-/* Text that only a running system prints. */
+/* Text that only a running system prints: a kernel's line, a login prompt, the system calls that a
+ * fuzzer logs ("tkill(r8, 0x13)"). A boot loader's words are none. */
 static bool looks_alive(const struct line *l)
 {
-	return l->ctx != LINE_CTX_USER || line_has(l, "executing program") ||
-	       line_has(l, "login:") ||
-	       (l->len > 3 && memchr(l->s, '(', l->len) && l->s[l->len - 1] == ')');
+	size_t i = 0;
+
+	if (l->ctx != LINE_CTX_USER || line_has(l, "executing program") || line_has(l, "login:"))
+		return true;
+	while (i < l->len && (islower((unsigned char)l->s[i]) || isdigit((unsigned char)l->s[i]) ||
+			      l->s[i] == '_' || l->s[i] == '$'))
+		i++;
+	return i > 2 && i < l->len && l->s[i] == '(' && l->s[l->len - 1] == ')';
 }
 
 /* A boot banner: the first one is a boot, another one a reboot. Returns whether it is to be

@@ -1,0 +1,169 @@
+#!/usr/bin/env bash
+# kvmrepro classify: titles, formats, exit statuses, matching, input of every kind.
+. "$(dirname "$0")/../tap.sh"
+data=tests/data/oops
+
+# field NAME: that member of the JSON object in $T/out.
+field() {
+	python3 -c 'import json,sys; v=json.load(open(sys.argv[1]))[sys.argv[2]]; print(v)' "$T/out" "$1"
+}
+
+# is TEXT WANT NAME
+is() {
+	[ "$1" = "$2" ]
+	result $? "$3"
+}
+
+# One row a log: its title, type and flags.
+while IFS=$'\t' read -r log type flags title; do
+	case $log in '#'*) continue ;; esac
+	run "$KVMREPRO" classify --format json "$data/$log.log"
+	if [ "$title" = - ]; then
+		is "$(field title)" None "$log: no crash"
+		continue
+	fi
+	is "$(field title)|$(field type)" "$title|$type" "$log: $title"
+	got=
+	for f in corrupted suppressed panicked; do
+		[ "$(field $f)" = True ] && got=${got:+$got,}$f
+	done
+	is "${got:--}" "$flags" "$log: flags $flags"
+done <"$data/expected"
+
+# What it prints, and exit statuses.
+run "$KVMREPRO" classify "$data/warning.log" "$data/healthy.log"
+status_is 0 "without --exit-code the status is 0"
+out_is "$data/warning.log: WARNING in nested_svm_vmexit
+$data/healthy.log: no crash" "text: one line a log"
+run "$KVMREPRO" classify --exit-code "$data/warning.log"
+status_is 1 "--exit-code: 1 for a crash"
+run "$KVMREPRO" classify --exit-code "$data/healthy.log"
+status_is 0 "--exit-code: 0 for none"
+run "$KVMREPRO" classify
+status_is 129 "no operand: 129"
+run "$KVMREPRO" classify /no/such
+status_is 129 "an unreadable log: 129"
+err_lines 1 "an unreadable log: one line"
+run "$KVMREPRO" classify /no/such "$data/warning.log"
+status_is 129 "one unreadable log among others: 129"
+out_is "$data/warning.log: WARNING in nested_svm_vmexit" "the others are classified all the same"
+run "$KVMREPRO" classify "$T"
+status_is 129 "a directory: 129"
+
+# Input of other kinds.
+"$KVMREPRO" classify - <"$data/warning.log" >"$T/out" 2>"$T/err"
+out_is "(standard input): WARNING in nested_svm_vmexit" "standard input"
+gzip -c "$data/warning.log" >"$T/w.gz"
+run "$KVMREPRO" classify "$T/w.gz"
+out_is "$T/w.gz: WARNING in nested_svm_vmexit" "gzip"
+"$KVMREPRO" classify - <"$T/w.gz" >"$T/out" 2>"$T/err"
+out_is "(standard input): WARNING in nested_svm_vmexit" "gzip on standard input"
+head -c 300 "$T/w.gz" >"$T/cut.gz"
+run "$KVMREPRO" classify "$T/cut.gz"
+status_is 129 "cut gzip: 129"
+sed 's/$/\r/' "$data/kasan.log" >"$T/crlf"
+run "$KVMREPRO" classify "$T/crlf"
+out_is "$T/crlf: KASAN: slab-use-after-free Read in kvm_vcpu_block" "carriage returns"
+sed 's/^\[[^]]*\]\(\[[^]]*\]\)\? //' "$data/gpf.log" >"$T/bare"
+run "$KVMREPRO" classify "$T/bare"
+out_is "$T/bare: general protection fault in kvm_coalesced_mmio_init" "no time stamps"
+sed 's/^\[/Nov 20 23:59:01 host kernel: [/' "$data/gpf.log" >"$T/syslog"
+run "$KVMREPRO" classify "$T/syslog"
+out_is "$T/syslog: general protection fault in kvm_coalesced_mmio_init" "syslog's prefix"
+sed 's/^\[/<4>[/' "$data/gpf.log" >"$T/level"
+run "$KVMREPRO" classify "$T/level"
+out_is "$T/level: general protection fault in kvm_coalesced_mmio_init" "log levels"
+: >"$T/empty"
+run "$KVMREPRO" classify "$T/empty"
+out_is "$T/empty: no crash" "an empty log"
+
+# Several reports.
+cat "$data/refcount.log" "$data/kasan.log" "$data/page-fault.log" >"$T/three"
+run "$KVMREPRO" classify "$T/three"
+out_is "$T/three: WARNING: refcount bug in kvm_destroy_vm [panicked]" "the first report names the crash"
+run "$KVMREPRO" classify --all --format json "$T/three"
+is "$(wc -l <"$T/out")" 3 "--all: three objects"
+is "$(python3 -c '
+import json,sys
+log = open(sys.argv[2], "rb").read()
+for l in open(sys.argv[1]):
+    r = json.loads(l)
+    print(r["title"].split()[0], log[r["start"]:r["end"]].count(b"Call Trace:"))' "$T/out" "$T/three")" \
+	"WARNING: 1
+KASAN: 1
+BUG: 1" "--all: each report's place in the log"
+run "$KVMREPRO" classify --report "$data/null.log"
+out_like '^RIP: 0010:kvm_get_bus\+0x5/0x20$' "--report: lines without prefixes"
+
+# Matching.
+match() {
+	run "$KVMREPRO" classify --exit-code --expect "$1" "$data/$2.log"
+	status_is "$3" "--expect '$1' on $2: $3"
+}
+match "WARNING in nested_svm_vmexit" warning 1
+match "WARNING in nested_svm_vmexit (3)" warning 1
+match "[syzbot] [kvm?] WARNING in nested_svm_vmexit" warning 1
+match "WARNING in kvm_wait" warning 0
+match "/nested_svm/" warning 1
+match "/^nested_svm/" warning 0
+match "kernel BUG at arch/x86/kvm/mmu.c:LINE!" kernel-bug 0
+match "kernel BUG at arch/x86/kvm/mmu/mmu.c:695!" kernel-bug 1
+match "kernel BUG at virt/mmu.c:LINE!" kernel-bug 1
+match "KASAN: use-after-free Read in kvm_vcpu_block" kasan 1
+match "bad-access in kvm_vcpu_block" kasan 1
+run "$KVMREPRO" classify --expect '/(/' "$data/warning.log"
+status_is 129 "a bad expression: 129"
+run "$KVMREPRO" classify --expect '' "$data/warning.log"
+status_is 129 "an empty title: 129"
+run "$KVMREPRO" classify --ignore 'WARNING: refcount bug in kvm_destroy_vm' "$T/three"
+out_like "^$T/three: KASAN: " "--ignore: the next report counts"
+run "$KVMREPRO" classify --exit-code --ignore '/./' "$T/three"
+status_is 0 "--ignore of everything: no crash"
+
+# What is in a log never reaches a terminal as it is.
+printf '[    1.0] BUG: \033[31mred\n[    1.1] Call Trace:\n' >"$T/red"
+run "$KVMREPRO" classify --report "$T/red"
+check "control characters are escaped" sh -c "! grep -q \$'\\033' '$T/out'"
+
+# Symbols.
+if command -v addr2line >/dev/null; then
+	printf '%s\n' 'static inline __attribute__((always_inline)) int deep(volatile int *p)' '{' \
+		'	return *p + 1;' '}' '__attribute__((noinline)) int outer(volatile int *p)' '{' \
+		'	return deep(p) * 3;' '}' 'int main(int c, char **v)' '{' '	(void)v;' \
+		'	return outer(&c);' '}' >"$T/p.c"
+	(cd "$T" && cc -g -O2 -o p p.c)
+	size=0x$(nm -S "$T/p" | awk '$4 == "outer" { print $2 }')
+	printf 'RIP: 0010:outer+0x0/%s\n' "$size" | cat - >"$T/rip"
+	printf 'BUG: kernel NULL pointer dereference, address: 0\n' | cat - "$T/rip" >"$T/log"
+	run "$KVMREPRO" classify --vmlinux "$T/p" --report "$T/log"
+	out_like '^RIP: 0010:deep p.c:3 \[inline\]$' "--vmlinux: the inlined function"
+	out_like "^RIP: 0010:outer\\+0x0/$size p.c:7\$" "--vmlinux: the function's own line"
+else
+	result 0 "--vmlinux # SKIP no addr2line"
+fi
+run "$KVMREPRO" classify --vmlinux /no/such "$data/warning.log"
+status_is 129 "a missing vmlinux: 129"
+run "$KVMREPRO" classify --modules "$T" "$data/warning.log"
+status_is 129 "--modules without --vmlinux: 129"
+
+# The five seeds: the log names its own crash.
+shared=${KVMREPRO_SHARED:-../shared}
+if [ -d "$shared/seeds" ]; then
+	for seed in "$shared"/seeds/*.txt; do
+		title=$(sed -n 's/^crash: //p' "$seed" | tail -n 1)
+		sed '1,/^crash: /d' "$seed" >"$T/seed"
+		run "$KVMREPRO" classify --format json "$T/seed"
+		is "$(field title)" "$title" "seed: $title"
+	done
+else
+	result 0 "the seeds # SKIP no $shared"
+fi
+if [ -x "$shared/corpus/score" ]; then
+	run "$shared/corpus/score" "$KVMREPRO"
+	n=$(sed -n 's/^titles \([0-9]*\).*/\1/p' "$T/out")
+	[ "${n:-0}" -ge 345 ]
+	result $? "corpus: $(cat "$T/out")"
+else
+	result 0 "the corpus # SKIP no $shared"
+fi
+done_testing
