@@ -38,7 +38,7 @@ struct running {
 	bool reported;
 	size_t dropped;
 	size_t held, sent; /* of text */
-	char why[64]; /* the keeper could not be started */
+	char why[64];      /* the keeper could not be started */
 	char text[PROTO_OUTPUT_BYTES];
 };
 

@@ -2,8 +2,8 @@
  * Gets a vCPU's nested state, sets it, sets it again, then tries malformed ones: sizes from nothing
  * to past the end of memory, formats, flags that contradict each other, addresses off the page or
  * off the map, control blocks of ones and of zeros; in the formats of both VMX and SVM, of which
- * KVM must refuse the other vendor's. Last, the state of a real L2 guest with one word of it spoilt,
- * each in turn.
+ * KVM must refuse the other vendor's. Last, the state of a real L2 guest with one word of it
+ * spoilt, each in turn.
  *
  * Bug: the family of syzbot's crashes behind KVM_SET_NESTED_STATE: states that were believed before
  * they were checked, and whose half was still there after the refusal.
@@ -11,22 +11,22 @@
  */
 #include "kvmrepro/nested.h"
 
-#define GUEST	    KVM_STATE_NESTED_GUEST_MODE
-#define PENDING	    KVM_STATE_NESTED_RUN_PENDING
-#define GIF	    KVM_STATE_NESTED_GIF_SET
-#define HEAD	    ((uint32_t)sizeof(struct kvm_nested_state))
+#define GUEST       KVM_STATE_NESTED_GUEST_MODE
+#define PENDING     KVM_STATE_NESTED_RUN_PENDING
+#define GIF         KVM_STATE_NESTED_GIF_SET
+#define HEAD        ((uint32_t)sizeof(struct kvm_nested_state))
 #define WITH_BLOCK  (HEAD + 0x1000)
 #define WITH_SHADOW (HEAD + 0x2000)
-#define NOWHERE	    (~0ull)
+#define NOWHERE     (~0ull)
 
 struct attempt {
 	const char *what;
 	uint16_t flags;
 	uint32_t size;
-	uint64_t first;	 /* vmcb_pa, vmxon_pa */
+	uint64_t first;  /* vmcb_pa, vmxon_pa */
 	uint64_t second; /* vmcs12_pa */
-	uint16_t smm;	 /* VMX */
-	uint8_t fill;	 /* of the control blocks */
+	uint16_t smm;    /* VMX */
+	uint8_t fill;    /* of the control blocks */
 };
 
 static const struct attempt attempts[] = {

@@ -25,23 +25,23 @@
 #define NESTED_SUM  42
 
 /* Guest-physical addresses, each with a page of its own. */
-#define NESTED_PML4	 0x1000
-#define NESTED_PDPT	 0x2000
-#define NESTED_PD	 0x3000
-#define NESTED_GDT	 0x4000
-#define NESTED_TSS	 0x5000
-#define NESTED_L1_CODE	 0x6000
-#define NESTED_L2_CODE	 0x7000
-#define NESTED_CONTROL	 0x8000 /* the VMCB, or the VMCS */
-#define NESTED_HOST	 0x9000 /* the host save area, or the VMXON region */
-#define NESTED_TABLE	 0xa000 /* VMX: pointers, then what L1 writes into its VMCS */
-#define NESTED_L1_STACK	 0xc000
-#define NESTED_L2_STACK	 0xe000
+#define NESTED_PML4      0x1000
+#define NESTED_PDPT      0x2000
+#define NESTED_PD        0x3000
+#define NESTED_GDT       0x4000
+#define NESTED_TSS       0x5000
+#define NESTED_L1_CODE   0x6000
+#define NESTED_L2_CODE   0x7000
+#define NESTED_CONTROL   0x8000 /* the VMCB, or the VMCS */
+#define NESTED_HOST      0x9000 /* the host save area, or the VMXON region */
+#define NESTED_TABLE     0xa000 /* VMX: pointers, then what L1 writes into its VMCS */
+#define NESTED_L1_STACK  0xc000
+#define NESTED_L2_STACK  0xe000
 #define NESTED_MEM_BYTES 0x10000
 
 #define NESTED_MSR_FEATURE_CONTROL 0x3a
-#define NESTED_MSR_HSAVE_PA	   0xc0010117
-#define NESTED_MSR_VMX_BASIC	   0x480 /* then pin, processor, exit, entry controls */
+#define NESTED_MSR_HSAVE_PA        0xc0010117
+#define NESTED_MSR_VMX_BASIC       0x480 /* then pin, processor, exit, entry controls */
 
 #define NESTED_CR0  0x80000031ul /* PG, NE, ET, PE */
 #define NESTED_PAE  0x20ul
@@ -116,6 +116,7 @@ static inline void nested_put(struct nested_vm *n, size_t at, uint64_t value, si
 	memcpy(n->mem + at, &value, bytes);
 }
 
+/* clang-format off */
 static inline void nested_fill_code(struct nested_vm *n)
 {
 	static const unsigned char svm_l1[] = {
@@ -157,6 +158,8 @@ static inline void nested_fill_code(struct nested_vm *n)
 	memcpy(n->mem + NESTED_L2_CODE, l2, sizeof(l2));
 }
 
+/* clang-format on */
+
 #define NESTED_VMX_EXIT (NESTED_L1_CODE + 37)
 
 /* The VMCB, by the AMD64 manual, volume 2, appendix B. L2 has L1's own page tables. */
@@ -164,10 +167,10 @@ static inline void nested_fill_vmcb(struct nested_vm *n)
 {
 	const size_t vmcb = NESTED_CONTROL, save = vmcb + 0x400;
 
-	nested_put(n, vmcb + 0x00c, 1u << 24, 4);	/* intercept HLT */
+	nested_put(n, vmcb + 0x00c, 1u << 24, 4);          /* intercept HLT */
 	nested_put(n, vmcb + 0x010, 1u << 0 | 1u << 1, 4); /* VMRUN, VMMCALL */
-	nested_put(n, vmcb + 0x058, 1, 4);		/* ASID */
-	for (int i = 0; i < 6; i++) {			/* ES CS SS DS FS GS */
+	nested_put(n, vmcb + 0x058, 1, 4);                 /* ASID */
+	for (int i = 0; i < 6; i++) {                      /* ES CS SS DS FS GS */
 		nested_put(n, save + (size_t)i * 16, i == 1 ? 8 : 16, 2);
 		nested_put(n, save + (size_t)i * 16 + 2, i == 1 ? 0xa9b : 0xc93, 2);
 		nested_put(n, save + (size_t)i * 16 + 4, 0xffffffff, 4);
@@ -175,7 +178,7 @@ static inline void nested_fill_vmcb(struct nested_vm *n)
 	nested_put(n, save + 0x064, 0xffff, 4); /* GDTR */
 	nested_put(n, save + 0x068, NESTED_GDT, 8);
 	nested_put(n, save + 0x084, 0xffff, 4); /* IDTR */
-	nested_put(n, save + 0x090, 24, 2);	/* TR */
+	nested_put(n, save + 0x090, 24, 2);     /* TR */
 	nested_put(n, save + 0x092, 0x8b, 2);
 	nested_put(n, save + 0x094, 0x67, 4);
 	nested_put(n, save + 0x098, NESTED_TSS, 8);
@@ -200,6 +203,7 @@ static inline void nested_fill_vmcs(struct nested_vm *n)
 	const uint64_t cpu = (uint32_t)nested_get_msr(n->kvm, NESTED_MSR_VMX_BASIC + 2);
 	const uint64_t exit = (uint32_t)nested_get_msr(n->kvm, NESTED_MSR_VMX_BASIC + 3);
 	const uint64_t entry = (uint32_t)nested_get_msr(n->kvm, NESTED_MSR_VMX_BASIC + 4);
+	/* clang-format off */
 	const uint64_t fields[][2] = {
 		{ 0x4000, pin }, { 0x4002, cpu },
 		{ 0x400c, exit | 1 << 9 }, { 0x4012, entry | 1 << 9 }, /* both sides 64-bit */
@@ -222,6 +226,7 @@ static inline void nested_fill_vmcs(struct nested_vm *n)
 		{ 0x6c0a, NESTED_TSS }, { 0x6c0c, NESTED_GDT }, { 0x6c14, NESTED_L1_STACK },
 		{ 0x6c16, NESTED_VMX_EXIT },
 	};
+	/* clang-format on */
 	const uint32_t revision = (uint32_t)nested_get_msr(n->kvm, NESTED_MSR_VMX_BASIC);
 
 	nested_put(n, NESTED_HOST, revision & 0x7fffffff, 4);
@@ -234,18 +239,28 @@ static inline void nested_fill_vmcs(struct nested_vm *n)
 /* The vCPU as L1 begins: 64-bit mode, flat segments, no interrupts. */
 static inline void nested_reset(struct nested_vm *n)
 {
-	const struct kvm_segment data = { .limit = 0xffffffff, .selector = 16, .type = 3,
-					  .present = 1, .db = 1, .s = 1, .g = 1 };
-	struct kvm_regs regs = { .rip = NESTED_L1_CODE, .rsp = NESTED_L1_STACK, .rflags = 2,
-				 .rdi = NESTED_TABLE, .rsi = NESTED_TABLE + 16 };
+	const struct kvm_segment data = { .limit = 0xffffffff,
+					  .selector = 16,
+					  .type = 3,
+					  .present = 1,
+					  .db = 1,
+					  .s = 1,
+					  .g = 1 };
+	struct kvm_regs regs = { .rip = NESTED_L1_CODE,
+				 .rsp = NESTED_L1_STACK,
+				 .rflags = 2,
+				 .rdi = NESTED_TABLE,
+				 .rsi = NESTED_TABLE + 16 };
 	struct kvm_sregs s;
 
 	must(ioctl(n->vcpu, KVM_GET_SREGS, &s), "KVM_GET_SREGS");
 	s.ds = s.es = s.fs = s.gs = s.ss = data;
-	s.cs = (struct kvm_segment){ .limit = 0xffffffff, .selector = 8, .type = 11,
-				     .present = 1, .l = 1, .s = 1, .g = 1 };
-	s.tr = (struct kvm_segment){ .base = NESTED_TSS, .limit = 0x67, .selector = 24,
-				     .type = 11, .present = 1 };
+	s.cs = (struct kvm_segment){
+		.limit = 0xffffffff, .selector = 8, .type = 11, .present = 1, .l = 1, .s = 1, .g = 1
+	};
+	s.tr = (struct kvm_segment){
+		.base = NESTED_TSS, .limit = 0x67, .selector = 24, .type = 11, .present = 1
+	};
 	s.gdt.base = NESTED_GDT;
 	s.gdt.limit = 0xffff;
 	s.cr0 = NESTED_CR0;
@@ -283,8 +298,8 @@ static inline void nested_create(struct nested_vm *n, const struct nested_vm *fr
 	size = must(ioctl(n->kvm, KVM_GET_VCPU_MMAP_SIZE, 0), "KVM_GET_VCPU_MMAP_SIZE");
 	n->run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, n->vcpu, 0);
 	must(n->run == MAP_FAILED ? -1 : 0, "mmap of the vCPU");
-	n->mem = from ? from->mem :
-			mmap(NULL, NESTED_MEM_BYTES, PROT_READ | PROT_WRITE,
+	n->mem = from ? from->mem
+		      : mmap(NULL, NESTED_MEM_BYTES, PROT_READ | PROT_WRITE,
 			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	must((void *)n->mem == MAP_FAILED ? -1 : 0, "mmap");
 	slot.userspace_addr = (uintptr_t)n->mem;

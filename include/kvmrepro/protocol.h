@@ -15,7 +15,7 @@
 #ifndef KVMREPRO_PROTOCOL_H
 #define KVMREPRO_PROTOCOL_H
 
-#define PROTO_MAGIC	  "kvmrepro/1"
+#define PROTO_MAGIC       "kvmrepro/1"
 #define PROTO_FRAME_BYTES 4096
 #define PROTO_TOKEN_CHARS 32
 
@@ -25,59 +25,66 @@
 /*
  * Guest to harness, in the order in which they come:
  *
- *  hello	release= version= vendor= features= cpus=
- *		version is uname's (build number and date); vendor the CPUID vendor string; features a
- *		comma list out of svm, vmx; cpus those online.
- *  module	name= ok=1 | name= ok=0 why=		one for each module line of the plan; name is
- *						the file's without .ko. Already there is ok.
- *  canary	ok=1 kvm= nested= | ok=0 why=		kvm: kvm_amd or kvm_intel; nested: Y or N,
- *						whether KVM offers SVM or VMX to its guests.
- *						After ok=0 comes "done": nothing was run.
- *  ready						waits for "go"
- *  start	id= name=				a reproducer begins
- *  output	id= data=				what it printed, stdout and stderr together
- *  dropped	id= bytes=				output past PROTO_OUTPUT_BYTES, not sent: the
- *						total, once, before "end"
- *  skip	id= name= why=				cannot run here (needs vmx, CPU has svm); in
- *						place of start and end
- *  end	id= how= [code=] [why=] ms=		how: exit (code = status), signal (code = number),
- *						timeout (its duration was over; it and all its
- *						descendants were killed and are gone), stuck
- *						(killed, and not gone after stuck_ms), failed (it
- *						could not be started; why). exit and signal: its
- *						first process ended so, and all others have too.
- *  stuck	[id=] name= pid= comm= state= stack=	it was killed but this task of it has not gone
- *						yet: sent every second for each of them, up to
- *						8. It may still go: "end" tells. Without id: the
- *						canary, or another of init's own helpers.
- *  beat	n= ms=					a heartbeat each PROTO_BEAT_MS of guest time, from
- *						hello to done; ms since boot
- *  done						nothing more is to come; init powers the guest off
- *  fatal	why=					init itself cannot go on, and powers off
+ *  hello   release= version= vendor= features= cpus=
+ *          version is uname's (build number and date); vendor the CPUID vendor string; features a
+ *          comma list out of svm, vmx; cpus those online.
+ *  module  name= ok=1 | name= ok=0 why=
+ *          one for each module line of the plan; name is the file's without .ko. One that is
+ *          there already is ok.
+ *  canary  ok=1 kvm= nested= | ok=0 why=
+ *          kvm: kvm_amd or kvm_intel. nested: Y or N, whether KVM offers SVM or VMX to its guests.
+ *          After ok=0 comes "done": nothing was run.
+ *  ready   waits for "go"
+ *  skip    id= name= why=
+ *          the reproducer cannot run here (needs vmx, CPU has svm); in place of start and end
+ *  start   id= name=
+ *  output  id= data=
+ *          what it printed, stdout and stderr together
+ *  stuck   [id=] name= pid= comm= state= stack=
+ *          it was killed but this task of it has not gone yet: sent every second for each of
+ *          them, up to 8. It may still go: "end" tells. Without id: the canary, or another of
+ *          init's own helpers.
+ *  dropped id= bytes=
+ *          output that was not sent (past PROTO_OUTPUT_BYTES): the total, once, before "end"
+ *  end     id= how= [code=] [why=] ms=
+ *          how: exit (code: status), signal (code: number), timeout (its duration was over; it and
+ *          all its descendants were killed and are gone), stuck (killed, and not gone after
+ *          stuck_ms), failed (it could not be started; why). With exit and signal its first
+ *          process ended so, and all its others have ended too. ms: its time, without the killing.
+ *  beat    n= ms=
+ *          a heartbeat each PROTO_BEAT_MS of guest time, from hello to done; ms since boot
+ *  done    nothing more is to come; init powers the guest off
+ *  fatal   why=
+ *          init itself cannot go on, and powers off
  *
  * Harness to guest:
  *
- *  go		seed=HEX [run=ID,ID...]			run: which of the plan's reproducers, in this
- *						order; without it all. seed: fresh entropy (512
- *						bytes at most), credited to the kernel's random
- *						number generator before the first one.
+ *  go      seed=HEX [run=ID,ID...]
+ *          run: which of the plan's reproducers, in this order; without it all. seed: fresh
+ *          entropy (512 bytes at most), credited to the kernel's random number generator before
+ *          the first one.
  */
-#define PROTO_BEAT_MS	   500
+#define PROTO_BEAT_MS      500
 #define PROTO_OUTPUT_BYTES (64 * 1024)
 
 /*
  * The plan: a text file in the initramfs, one "KEY VALUE..." a line, read and removed by init
  * before anything else runs. Paths hold no white space.
  *
- *  token	HEX
- *  detector_ms	N	hung tasks, soft lockups and RCU stalls are to be reported after this long
- *			(init sets the kernel's detectors to the nearest they accept)
- *  stuck_ms	N	how long a reproducer that cannot be killed is waited for
- *  module	PATH [PARAMETERS]	load in this order; a missing PATH is an error of the plan
- *  repro	NAME NEEDS DURATION_MS PATH	NEEDS: any, svm or vmx; the n-th repro line has id n
- *			(from 0)
+ *  token       HEX
+ *  detector_ms N
+ *              hung tasks, soft lockups and RCU stalls are to be reported after this long (init
+ *              sets the kernel's detectors to the nearest they accept); without it 20000
+ *  stuck_ms    N
+ *              how long a reproducer that was killed is waited for, counted from when its tasks
+ *              last got fewer; without it 30000
+ *  module      PATH [PARAMETERS]
+ *              load in this order; a PATH that is not there is told as any other failure
+ *  repro       NAME NEEDS DURATION_MS PATH
+ *              NEEDS: any, svm or vmx; the n-th repro line has id n (from 0). PATH is not under
+ *              /tmp or /dev/shm, which are fresh for each reproducer.
  */
-#define PROTO_PLAN_PATH "/kvmrepro/plan"
+#define PROTO_PLAN_PATH  "/kvmrepro/plan"
 #define PROTO_PLAN_BYTES (64 * 1024)
 #define PROTO_MAX_REPROS 64
 

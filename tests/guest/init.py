@@ -1,0 +1,146 @@
+"""What init must do, asked of real boots; prints TAP. Run by init.t."""
+
+import glob
+import os
+import subprocess
+import sys
+import tempfile
+
+from bare import Guest, TOP
+
+PROGS = os.path.join(TOP, "tests/guest/progs")
+tests = 0
+
+
+def ok(cond, name, *details):
+    global tests
+    tests += 1
+    print("%s %d - %s" % ("ok" if cond else "not ok", tests, name), flush=True)
+    if not cond:
+        for d in details:
+            for line in str(d).splitlines()[-40:]:
+                print("#", line)
+
+
+def build(name, where):
+    elf = os.path.join(where, name)
+    subprocess.check_call([os.environ.get("CC", "cc"), "-O1", "-static", "-pthread",
+                           "-I" + os.path.join(TOP, "include"), "-o", elf,
+                           os.path.join(PROGS, name + ".c")])
+    return elf
+
+
+def kvm_modules(kernel):
+    found = {}
+    release = os.path.basename(kernel).removeprefix("vmlinuz-")
+    root = os.path.dirname(os.path.dirname(kernel))
+    for path in glob.glob("%s/lib/modules/%s/kernel/**/*.ko*" % (root, release), recursive=True):
+        found[os.path.basename(path).split(".")[0]] = path
+    return [(found[m], "nested=1" if m == "kvm-amd" else "")
+            for m in ("irqbypass", "ccp", "kvm", "kvm-amd") if m in found]
+
+
+def frame_order(guest):
+    """The verbs in order, each run of the same one once, without what comes at any time."""
+    out = []
+    for verb, _ in guest.frames:
+        if verb not in ("beat", "(noise)") and (not out or out[-1] != verb):
+            out.append(verb)
+    return out
+
+
+def test_bundled(kernel, modules):
+    names = sorted(os.path.basename(f)[:-2] for f in glob.glob(os.path.join(TOP, "repro/*.c")))
+    needs = {"nested-state-double-set": "vmx"}
+    g = Guest(kernel, modules, [(n, needs.get(n, "any"), 20000, None) for n in names]).run()
+    ok(g.end == "done", "all reproducers: done, and powered off", g.end, g.frames, g.console())
+    ok(frame_order(g)[:4] == ["hello", "module", "canary", "ready"], "the order of the frames",
+       frame_order(g))
+    ok(g.of("canary", ok=1, kvm="kvm_amd", nested="Y"), "the canary", g.of("canary"))
+    for i, n in enumerate(names):
+        if n in needs:
+            ok(g.of("skip", id=i, name=n) and not g.of("start", id=i), n + ": skipped")
+        else:
+            code = 77 if n == "create-vm-fault" and "FAULT_INJ" not in g.console() else 0
+            ok(g.of("end", id=i, how="exit", code=code), "%s: exit %d" % (n, code),
+               g.of("end", id=i), g.output(i))
+    return g
+
+
+def test_beats(g):
+    beats = g.of("beat")
+    ok([int(b["n"]) for b in beats] == list(range(len(beats))), "heartbeats are counted", beats)
+    gaps = [int(b["ms"]) - int(a["ms"]) for a, b in zip(beats, beats[1:])]
+    ok(max(gaps) < 3000, "heartbeats keep on", gaps)
+
+
+def test_nuisances(kernel, modules, where):
+    rows = [("segv", 5000), ("daemon", 2000), ("endless", 2000), ("forkbomb", 3000),
+            ("hog", 4000), ("frozen", 1000)]
+    repros = [(n, "any", ms, build(n, where)) for n, ms in rows]
+    repros += [("not-a-program", "any", 1000, os.path.join(TOP, "repro/catalogue")),
+               ("create-vm", "any", 5000, None)]
+    g = Guest(kernel, modules, repros, stuck_ms=5000, memory=384).run(240)
+    ok(g.end == "done", "nuisances: done, and powered off", g.end, g.frames[-20:], g.console())
+    ok(g.of("end", id=0, how="signal", code=6), "a signal is told", g.of("end", id=0))
+    ok("2 entries in /tmp/segv" in g.output(0) and "stdin: 0" in g.output(0),
+       "an empty directory of its own, and no standard input", g.output(0))
+    ok(g.of("end", id=1, how="timeout"), "a daemon that outlives its father is stopped in time",
+       g.of("end", id=1))
+    ok("daemon\n" in g.output(1), "and had its time", g.output(1))
+    ok(g.of("end", id=2, how="timeout") and g.of("dropped", id=2), "endless output is stopped",
+       g.of("end", id=2))
+    ok(len(g.output(2)) == 65536, "64 KiB of it are sent", len(g.output(2)))
+    ok(g.of("end", id=3, how="timeout"), "a fork bomb is stopped", g.of("end", id=3))
+    ok(g.of("end", id=4), "a memory hog is stopped", g.of("end", id=4))
+    ok(g.of("end", id=5, how="stuck"), "a task that cannot be killed is told", g.of("end", id=5))
+    ok(any("__refrigerator" in s["stack"] for s in g.of("stuck", id=5)), "and where it is",
+       g.of("stuck"))
+    ok(g.of("end", id=6, how="failed"), "what cannot be executed", g.of("end", id=6))
+    ok(g.of("end", id=7, how="exit", code=0), "and the next one runs", g.of("end", id=7))
+    ok(not g.of("(noise)"), "nothing but frames on the line", g.of("(noise)")[:3])
+    test_beats(g)
+
+
+def test_line(kernel, modules):
+    say = ("noise\n\x00\xff" + "x" * 9000 + "\nkvmrepro/1 " + "0" * 32 + " go seed=00\n"
+           "kvmrepro/1 {token} hum key=value\nkvmrepro/1 {token} go seed=%30%30aB run=1,0\n")
+    g = Guest(kernel, modules, [("create-vm", "any", 5000, None),
+                                ("create-vm-bad-type", "any", 5000, None),
+                                ("nested-state", "any", 5000, None)]).run(say=say)
+    ok([s["id"] for s in g.of("start")] == ["1", "0"], "noise is skipped; run= is obeyed",
+       g.of("start"), g.end)
+    g = Guest(kernel, modules).run(say="kvmrepro/2 {token} go seed=00\n")
+    ok(g.of("fatal"), "another version of the protocol is fatal", g.frames)
+
+
+def test_lacking(kernel, modules):
+    bad = [m for m in modules if "irqbypass" not in m[0]]
+    g = Guest(kernel, [("/nowhere/irqbypass.ko", "")] + bad).run()
+    ok(g.of("module", name="irqbypass", ok=0, why="No such file or directory"),
+       "a missing module is told", g.of("module"))
+    ok(len(g.of("module", ok=0)) > 1, "and what the kernel then refuses", g.of("module"))
+    ok(g.of("canary", ok=0) and g.of("done") and not g.of("ready"),
+       "the canary fails without KVM, and init is done", g.of("canary"))
+    g = Guest(kernel, plan="token 00\n").run(say="")
+    ok(g.end == "closed" and "kvmrepro: init: plan: " in g.console(),
+       "without a token the console is told", g.end, g.console())
+    g = Guest(kernel, plan="token %s\nrepro a b 1 /init\n" % ("a" * 32))
+    g.token = "a" * 32
+    g.run()
+    ok(g.of("fatal"), "a plan that makes no sense is fatal", g.frames, g.console())
+
+
+def main():
+    kernel = os.path.abspath(sys.argv[1])
+    modules = kvm_modules(kernel)
+    test_beats(test_bundled(kernel, modules))
+    with tempfile.TemporaryDirectory() as where:
+        test_nuisances(kernel, modules, where)
+    test_line(kernel, modules)
+    test_lacking(kernel, modules)
+    print("1..%d" % tests)
+
+
+if __name__ == "__main__":
+    main()
