@@ -164,6 +164,26 @@ static void note_end(struct raw_report *r, const struct line *l)
 		r->complete = true;
 }
 
+/* A symbolizer repeats a heading for each function inlined in the one it names. */
+static bool repeated(const struct raw_report *r, const struct oops_mark *mark)
+{
+	const struct rline *last = &r->lines[r->n_lines - 1];
+	const char *s = r->text.data + last->off;
+
+	return last->len > 9 && !memcmp(s + last->len - 9, " [inline]", 9) &&
+	       memmem(s, last->len, mark->text, strlen(mark->text));
+}
+
+/* What a line that holds a mark means to the report that is open. */
+static unsigned mark_flags(const struct raw_report *r, const struct oops_mark *mark, bool first)
+{
+	if (!mark || first)
+		return 0;
+	if (mark->flags & MARK_SECOND || repeated(r, mark))
+		return RLINE_OOPS | RLINE_SAME;
+	return RLINE_OOPS;
+}
+
 void collect_line(struct raw_report *r, const struct line *l, const struct oops_mark *mark,
 		  uint64_t end)
 {
@@ -179,7 +199,7 @@ void collect_line(struct raw_report *r, const struct line *l, const struct oops_
 	}
 	if (line_starts(l, "Sending NMI "))
 		r->want_all = true;
-	add(r, l, !mark || first ? 0 : RLINE_OOPS | (mark->flags & MARK_SECOND ? RLINE_SAME : 0));
+	add(r, l, mark_flags(r, mark, first));
 	note_comm(r, l);
 	if (first && r->ends == END_LINE)
 		r->complete = true;

@@ -34,7 +34,7 @@ static const char *const skipped[] = {
 	"report_bug",
 	"fixup_bug",
 	"handle_bug",
-	"warn_slowpath",
+	"^warn_", "warn_slowpath",
 	"__warn",
 	"warn_alloc",
 	"_exc_",

@@ -106,7 +106,7 @@ match "[syzbot] [kvm?] WARNING in nested_svm_vmexit" warning 1
 match "WARNING in kvm_wait" warning 0
 match "/nested_svm/" warning 1
 match "/^nested_svm/" warning 0
-match "kernel BUG at arch/x86/kvm/mmu.c:LINE!" kernel-bug 0
+match "kernel BUG at arch/x86/kvm/mmu.c:LINE!" kernel-bug 1
 match "kernel BUG at arch/x86/kvm/mmu/mmu.c:695!" kernel-bug 1
 match "kernel BUG at virt/mmu.c:LINE!" kernel-bug 1
 match "KASAN: use-after-free Read in kvm_vcpu_block" kasan 1
