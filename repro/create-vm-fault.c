@@ -43,22 +43,32 @@ static void set_up_debugfs(void)
 	}
 }
 
-/* Makes the call with its nth allocation failed. False when it makes fewer. */
-static int call(int kvm, int fail_nth, int nth, int *failed)
+/* Where copies from and to user memory fail too, this call may be the one that does: once more. */
+static void set_nth(int fail_nth, int nth)
 {
 	char text[16];
 	ssize_t n = snprintf(text, sizeof(text), "%d", nth);
+
+	if (pwrite(fail_nth, text, (size_t)n, 0) < 0)
+		must(pwrite(fail_nth, text, (size_t)n, 0) < 0 ? -1 : 0, "fail-nth");
+}
+
+/* Makes the call with its nth allocation failed. False when it makes fewer. */
+static int call(int kvm, int fail_nth, int nth, int *failed)
+{
+	char left[16];
+	ssize_t n;
 	int vm;
 
-	must(pwrite(fail_nth, text, (size_t)n, 0) < 0 ? -1 : 0, "fail-nth");
+	set_nth(fail_nth, nth);
 	vm = ioctl(kvm, KVM_CREATE_VM, 0);
 	*failed = vm < 0 ? errno : 0;
-	n = pread(fail_nth, text, sizeof(text) - 1, 0);
-	must(pwrite(fail_nth, "0", 1, 0) < 0 ? -1 : 0, "fail-nth");
+	n = pread(fail_nth, left, sizeof(left) - 1, 0);
+	set_nth(fail_nth, 0);
 	if (vm >= 0)
 		close(vm);
-	text[n > 0 ? n : 0] = '\0';
-	return atoi(text) == 0;
+	left[n > 0 ? n : 0] = '\0';
+	return n > 0 && atoi(left) == 0;
 }
 
 int main(void)
