@@ -71,20 +71,15 @@ static size_t address(const char *p, size_t len)
 
 size_t frame_name(const char *p, size_t len, struct func *out)
 {
-	size_t i = 0;
+	/* A name may start with a dot where the ABI has function descriptors (powerpc64 v1). */
+	size_t dot = len > 1 && p[0] == '.' && is_word(p[1]);
+	size_t i = dot;
 
 	while (i < len && is_word(p[i]))
 		i++;
-	/* A name may start with a dot where the ABI has function descriptors (powerpc64 v1). */
-	if (!i && len > 1 && p[0] == '.' && is_word(p[1])) {
-		p++;
-		len--;
-		while (i < len && is_word(p[i]))
-			i++;
-	}
-	if (!i || (p[0] >= '0' && p[0] <= '9'))
+	if (i == dot || (p[dot] >= '0' && p[dot] <= '9'))
 		return 0;
-	*out = (struct func){ .s = p, .len = i };
+	*out = (struct func){ .s = p + dot, .len = i - dot };
 	while (i < len && (is_word(p[i]) || p[i] == '.'))
 		i++;
 	return i;
@@ -203,8 +198,10 @@ bool frame_pc(const char *s, size_t len, struct func *out)
 
 	for (size_t k = 0; words[k]; k++) {
 		size_t n = strlen(words[k]);
-		if (len - i >= n && !memcmp(s + i, words[k], n))
-			return pc_name(s + i + n - (s[i + n - 1] == '['), len - i - n, out);
+		if (len - i >= n && !memcmp(s + i, words[k], n)) {
+			n -= words[k][n - 1] == '['; /* it belongs to the address */
+			return pc_name(s + i + n, len - i - n, out);
+		}
 	}
 	/* s390: "Krnl PSW : 0704c00180000000 00000000001f1e2c (func+0x2/0x4)". */
 	if (len - i > 10 && !memcmp(s + i, "Krnl PSW :", 10))

@@ -51,6 +51,11 @@ static pcre2_code *compiled(struct oops_regexes *r, const char *re)
 	return r->slots[i].code;
 }
 
+bool oops_compiles(struct oops_regexes *r, const char *re)
+{
+	return compiled(r, re) != NULL;
+}
+
 bool oops_match_re(struct oops_regexes *r, const char *re, const char *s, size_t len,
 		   struct span *groups, size_t max)
 {

@@ -30,6 +30,9 @@ struct span {
 void oops_regexes_init(struct oops_regexes *r);
 void oops_regexes_free(struct oops_regexes *r);
 
+/* Is re a valid pattern? */
+bool oops_compiles(struct oops_regexes *r, const char *re);
+
 /* Does re match in s? groups[0..max) get the captures 1..max. Bounded: a pattern that backtracks
  * too long does not match. */
 bool oops_match_re(struct oops_regexes *r, const char *re, const char *s, size_t len,
