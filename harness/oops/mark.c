@@ -18,26 +18,22 @@ static bool heading(const char *s, size_t at)
 	return true;
 }
 
-const struct oops_mark *oops_find_mark(struct oops_regexes *rx, const char *s, size_t len,
-				       size_t *at)
+const struct oops_mark *oops_mark_at(struct oops_regexes *rx, const char *s, size_t len, size_t at)
 {
-	const struct oops_mark *best = NULL;
+	const char *p = s + at;
 
+	/* ODEBUG:, CAM_INFO: */
+	if (at && isupper((unsigned char)*p) && (isalnum((unsigned char)p[-1]) || p[-1] == '_'))
+		return NULL;
 	for (size_t i = 0; i < oops_n_marks; i++) {
 		const struct oops_mark *m = &oops_marks[i];
-		const char *p = memmem(s, len, m->text, strlen(m->text));
+		size_t n = strlen(m->text);
 
-		if (!p || (best && (size_t)(p - s) >= *at))
-			continue;
-		if (p > s && isupper((unsigned char)*p) &&
-		    (isalnum((unsigned char)p[-1]) || p[-1] == '_'))
-			continue; /* ODEBUG:, CAM_INFO: */
-		if (m->only && !oops_match_re(rx, m->only, p, len - (size_t)(p - s), NULL, 0))
-			continue;
-		best = m;
-		*at = (size_t)(p - s);
+		if (*p == m->text[0] && len - at >= n && !memcmp(p, m->text, n) &&
+		    (!m->only || oops_match_re(rx, m->only, p, len - at, NULL, 0)))
+			return m;
 	}
-	return best;
+	return NULL;
 }
 
 bool oops_is_heading(const struct oops_mark *m, const struct line *l, const char *raw, size_t at,

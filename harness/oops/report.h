@@ -73,9 +73,8 @@ struct raw_report {
 void oops_evaluate(struct oops_regexes *rx, const struct raw_report *raw, struct oops_report *out);
 void oops_report_clear(struct oops_report *r);
 
-/* The mark that a line holds, its position in *at; NULL: none. */
-const struct oops_mark *oops_find_mark(struct oops_regexes *rx, const char *s, size_t len,
-				       size_t *at);
+/* The mark that stands at offset at of s; NULL: none. */
+const struct oops_mark *oops_mark_at(struct oops_regexes *rx, const char *s, size_t len, size_t at);
 
 /* Is m, found at offset at of the raw line l, the heading of a report, and not a word in some other
  * message? stamped: the kernel's lines in this log have time stamps. */

@@ -96,21 +96,24 @@ static bool confirm(const struct scan *s, const char *data, size_t len, size_t i
 	return false;
 }
 
-static size_t find_plain(const struct scan *s, const char *data, size_t len, size_t from)
+static size_t find_plain(const struct scan *s, const char *data, size_t len, size_t *from)
 {
 	const unsigned char *p = (const unsigned char *)data;
 	size_t found;
 
-	for (size_t i = from; i + SCAN_PRINT <= len; i++) {
+	for (size_t i = *from; i + SCAN_PRINT <= len; i++) {
 		unsigned b = s->low[0][p[i] & 15] & s->high[0][p[i] >> 4];
 		if (!b)
 			continue;
 		b &= s->low[1][p[i + 1] & 15] & s->high[1][p[i + 1] >> 4];
 		b &= s->low[2][p[i + 2] & 15] & s->high[2][p[i + 2] >> 4];
 		b &= s->low[3][p[i + 3] & 15] & s->high[3][p[i + 3] >> 4];
-		if (b && confirm(s, data, len, i, b, &found))
+		if (b && confirm(s, data, len, i, b, &found)) {
+			*from = i + 1;
 			return found;
+		}
 	}
+	*from = len;
 	return len;
 }
 
@@ -128,9 +131,9 @@ __attribute__((target("avx2"))) static inline __m256i lookup(const uint8_t *low,
 }
 
 __attribute__((target("avx2"))) static size_t find_avx2(const struct scan *s, const char *data,
-							size_t len, size_t from)
+							size_t len, size_t *from)
 {
-	size_t i = from, found;
+	size_t i = *from, found;
 
 	for (; i + 32 + SCAN_PRINT <= len; i += 32) {
 		const char *p = data + i;
@@ -149,11 +152,14 @@ __attribute__((target("avx2"))) static size_t find_avx2(const struct scan *s, co
 		_mm256_storeu_si256((void *)bits, b);
 		for (; hits; hits &= hits - 1) {
 			unsigned k = (unsigned)__builtin_ctz(hits);
-			if (confirm(s, data, len, i + k, bits[k], &found))
+			if (confirm(s, data, len, i + k, bits[k], &found)) {
+				*from = i + k + 1;
 				return found;
+			}
 		}
 	}
-	return find_plain(s, data, len, i);
+	*from = i;
+	return find_plain(s, data, len, from);
 }
 
 __attribute__((target("ssse3"))) static inline __m128i lookup16(const uint8_t *low,
@@ -168,9 +174,9 @@ __attribute__((target("ssse3"))) static inline __m128i lookup16(const uint8_t *l
 }
 
 __attribute__((target("ssse3"))) static size_t find_ssse3(const struct scan *s, const char *data,
-							  size_t len, size_t from)
+							  size_t len, size_t *from)
 {
-	size_t i = from, found;
+	size_t i = *from, found;
 
 	for (; i + 16 + SCAN_PRINT <= len; i += 16) {
 		const char *p = data + i;
@@ -188,11 +194,14 @@ __attribute__((target("ssse3"))) static size_t find_ssse3(const struct scan *s, 
 			_mm_storeu_si128((void *)bits, b);
 		for (; hits; hits &= hits - 1) {
 			unsigned k = (unsigned)__builtin_ctz(hits);
-			if (confirm(s, data, len, i + k, bits[k], &found))
+			if (confirm(s, data, len, i + k, bits[k], &found)) {
+				*from = i + k + 1;
 				return found;
+			}
 		}
 	}
-	return find_plain(s, data, len, i);
+	*from = i;
+	return find_plain(s, data, len, from);
 }
 #endif
 
@@ -216,7 +225,7 @@ void scan_init(struct scan *s, const char *const *words, size_t n)
 #endif
 }
 
-size_t scan_find(const struct scan *s, const char *data, size_t len)
+size_t scan_find(const struct scan *s, const char *data, size_t len, size_t *from)
 {
-	return s->find(s, data, len, 0);
+	return s->find(s, data, len, from);
 }

@@ -20,14 +20,17 @@ struct scan {
 	/* For each byte of the fingerprint, by the low and the high half of the byte in the text: a
 	 * bit for each bucket that has a word with such a byte there. */
 	uint8_t low[SCAN_PRINT][16], high[SCAN_PRINT][16];
-	size_t (*find)(const struct scan *s, const char *data, size_t len, size_t from);
+	size_t (*find)(const struct scan *s, const char *data, size_t len, size_t *from);
 };
 
 /* words: n of them, each of SCAN_PRINT to 255 bytes; what is over SCAN_MAX_WORDS is left out. */
 void scan_init(struct scan *s, const char *const *words, size_t n);
 
-/* The first place in data where a word's fingerprint stands in that word: the offset of the word,
- * or len if there is none. Two words that overlap may be found in either order. */
-size_t scan_find(const struct scan *s, const char *data, size_t len);
+/*
+ * The first place in data, from *from on, where a word stands: the offset of the word, or len if
+ * there is none. *from is set to where to go on for the next one. Words that overlap are found in
+ * the order of their fingerprints.
+ */
+size_t scan_find(const struct scan *s, const char *data, size_t len, size_t *from);
 
 #endif

@@ -55,15 +55,15 @@ static const struct {
 };
 #define N_SUPPRESSIONS (sizeof(suppressions) / sizeof(suppressions[0]))
 
-static bool suppresses(const char *raw, size_t len)
+static bool suppresses(const char *p, size_t len)
 {
 	for (size_t i = 0; i < N_SUPPRESSIONS; i++) {
-		const char *p =
-			memmem(raw, len, suppressions[i].text, strlen(suppressions[i].text));
-		size_t left = p ? (size_t)(raw + len - p) : 0;
+		size_t n = strlen(suppressions[i].text);
+		const char *also = suppressions[i].also;
 
-		if (p && (!suppressions[i].also ||
-			  memmem(p, left, suppressions[i].also, strlen(suppressions[i].also))))
+		if (*p == suppressions[i].text[0] && len >= n &&
+		    !memcmp(p, suppressions[i].text, n) &&
+		    (!also || memmem(p, len, also, strlen(also))))
 			return true;
 	}
 	return false;
@@ -237,16 +237,32 @@ static void first_line(struct oops *o, const struct line *l, bool marked)
 	o->ran = looks_alive(l) && !marked;
 }
 
+/* The first mark in a line, and where; what suppresses reports is noted on the way. */
+static const struct oops_mark *find_mark(struct oops *o, const char *raw, size_t len, size_t *at)
+{
+	const struct oops_mark *best = NULL;
+	size_t from = 0, hit;
+
+	*at = 0;
+	while ((hit = scan_find(&o->scan, raw, len, &from)) < len) {
+		o->suppressed |= suppresses(raw + hit, len - hit);
+		if (best && hit >= *at)
+			continue;
+		const struct oops_mark *m = oops_mark_at(&o->rx, raw, len, hit);
+		if (m) {
+			best = m;
+			*at = hit;
+		}
+	}
+	return best;
+}
+
 static void take_line(struct oops *o, const char *raw, size_t len, uint64_t pos, uint64_t end)
 {
 	struct line l;
-	size_t at = 0;
-	const struct oops_mark *m = NULL;
+	size_t at;
+	const struct oops_mark *m = find_mark(o, raw, len, &at);
 
-	if (scan_find(&o->scan, raw, len) < len) {
-		m = oops_find_mark(&o->rx, raw, len, &at);
-		o->suppressed |= suppresses(raw, len);
-	}
 	line_parse(raw, len, m ? at : 0, &l);
 	if (m && !oops_is_heading(m, &l, raw, at, stamped(o))) {
 		m = NULL;
@@ -317,7 +333,7 @@ static void pass_lines(struct oops *o, const char *data, size_t len)
  * must not be looked at again for each of its pieces. */
 static size_t skip_lines(struct oops *o, const char *data, size_t len)
 {
-	size_t hit = scan_find(&o->scan, data, len);
+	size_t from = 0, hit = scan_find(&o->scan, data, len, &from);
 	const char *start, *nl;
 
 	if (hit == len) {

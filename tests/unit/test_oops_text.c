@@ -273,8 +273,11 @@ static void scanned(void **state)
 		for (size_t at = 0; at + n <= sizeof(text); at++) {
 			memset(text, 'B', sizeof(text));
 			memcpy(text + at, words[w], n);
-			assert_int_equal(scan_find(&s, text, sizeof(text)), at);
-			assert_int_equal(scan_find(&s, text, at + n - 1), at + n - 1);
+			size_t from = 0;
+			assert_int_equal(scan_find(&s, text, sizeof(text), &from), at);
+			assert_int_equal(scan_find(&s, text, sizeof(text), &from), sizeof(text));
+			from = 0;
+			assert_int_equal(scan_find(&s, text, at + n - 1, &from), at + n - 1);
 		}
 	}
 }
