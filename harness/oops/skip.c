@@ -387,7 +387,7 @@ bool frame_skipped(const struct func *f)
 	for (size_t i = 0; i < sizeof(skipped) / sizeof(skipped[0]); i++) {
 		const char *row = skipped[i];
 		const char *word = row + (*row == '^');
-		if (has[(unsigned char)word[0]] && has[(unsigned char)word[2]] && func_matches(f, row))
+		if (has[(unsigned char)word[0]] && has[(unsigned char)word[1]] && func_matches(f, row))
 			return true;
 	}
 	return false;
