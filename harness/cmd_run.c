@@ -15,7 +15,7 @@
 
 struct run_options {
 	const char *kernel, *modules, *append, *engine, *accel, *connect, *out, *format;
-	struct opt_list repros;
+	struct opt_list repros, expect, ignore;
 	long runs, jobs, duration, boot_timeout, memory, smp;
 	bool verbose;
 };
@@ -33,6 +33,12 @@ static const struct opt run_opts[] = {
 	{ "repro", OPT_LIST, FIELD(repros), "WHAT", 0, 0, NULL, NULL,
 	  "a reproducer: a bundled name ('kvmrepro repro list'), a .c file, or a static ELF "
 	  "program; may be given more than once [all bundled ones that the guest's CPU can run]" },
+	{ "expect", OPT_LIST, FIELD(expect), "TITLE", 0, 0, NULL, NULL,
+	  "the crash that is looked for, or /PCRE/: others do not make the kernel bad; may be "
+	  "given "
+	  "more than once [any crash]" },
+	{ "ignore", OPT_LIST, FIELD(ignore), "TITLE", 0, 0, NULL, NULL,
+	  "such a crash is no crash; as for --expect" },
 	{ "jobs", OPT_NUMBER, FIELD(jobs), "N", 1, 1024, NULL, NULL,
 	  "VMs at once [as many as there are cores]" },
 	{ "duration", OPT_NUMBER, FIELD(duration), "SECONDS", 1, 3600, NULL, NULL,
@@ -93,7 +99,7 @@ static int finished(void *opaque, struct trial_result *result, struct err *err)
 	mine->kind = result->outcome.kind;
 	mine->title = steal(result->outcome.title);
 	run->ended[result->number] = true;
-	tally_add(&run->tally, mine, mine->kind == OUTCOME_CRASHED);
+	tally_add(&run->tally, mine, result->hit);
 	trial_result_free(result);
 	return rc ? -1 : 0;
 }
@@ -195,6 +201,10 @@ static int run_main(const void *opts, int argc, char **argv, struct err *err)
 		.connect = o->connect,
 		.repros = o->repros.items,
 		.n_repros = o->repros.n,
+		.expect = o->expect.items,
+		.n_expect = o->expect.n,
+		.ignore = o->ignore.items,
+		.n_ignore = o->ignore.n,
 		.duration_s = (unsigned)o->duration,
 		.boot_timeout_s = (unsigned)o->boot_timeout,
 		.memory_mib = (unsigned)o->memory,

@@ -92,6 +92,8 @@ int session_prepare(const struct session_options *options, struct session *sessi
 {
 	*session = (struct session){ .initramfs = BUF_INIT };
 	if (choose_engine(options, session, err) || make_cmdline(options, session, err) ||
+	    filter_init(options->expect, options->n_expect, options->ignore, options->n_ignore,
+			&session->filter, err) ||
 	    catalogue_bundled(&session->catalogue, err) ||
 	    reproducers_resolve(options->repros, options->n_repros, options->duration_s * 1000,
 				&session->catalogue, &session->repros, diag, err))
@@ -130,6 +132,7 @@ static void set_trial(const struct session_options *o, struct session *s)
 		.initramfs = &s->initramfs,
 		.modules = &s->modules,
 		.repros = &s->repros,
+		.filter = &s->filter,
 		.memory_mib = o->memory_mib,
 		.vcpus = o->vcpus,
 		.limits = {
@@ -205,6 +208,7 @@ void session_close(struct session *session)
 	kernel_modules_free(&session->modules);
 	catalogue_free(&session->catalogue);
 	reproducers_free(&session->repros);
+	filter_free(&session->filter);
 	buf_free(&session->initramfs);
 	free(session->workdir);
 	free(session->cmdline);

@@ -28,6 +28,8 @@ struct session_options {
 	const char *connect; /* libvirt URI, or NULL */
 	const char *const *repros;
 	size_t n_repros;         /* 0: all bundled ones that can run */
+	const char *const *expect, *const *ignore; /* titles or /PCRE/s */
+	size_t n_expect, n_ignore;
 	unsigned duration_s;     /* 0: each one's own */
 	unsigned boot_timeout_s; /* 0: by accelerator */
 	unsigned memory_mib, vcpus;
@@ -39,6 +41,7 @@ struct session {
 	struct kernel_modules modules;
 	struct catalogue catalogue;
 	struct reproducers repros;
+	struct filter filter;
 	struct buf initramfs; /* all but the plan */
 	char *workdir;
 	char *cmdline;

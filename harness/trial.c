@@ -15,6 +15,7 @@
 #include "interrupt.h"
 #include "kernel/initramfs.h"
 #include "trial_frames.h"
+#include "trial_report.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -53,43 +54,12 @@ void trial_pend(struct trial *t, enum outcome_kind kind, const char *title, int6
 	t->result->outcome.title = title ? xstrdup(title) : NULL;
 }
 
-/* What a failure of the kernel is called in the phase that the trial is in. */
-static enum outcome_kind kind_now(const struct trial *t)
-{
-	return t->phase == PHASE_BOOT     ? OUTCOME_BOOT_FAILED
-	       : t->phase == PHASE_CANARY ? OUTCOME_TESTING_FAILED
-					  : OUTCOME_CRASHED;
-}
-
-/* The first report that is not a known uninteresting one. */
-static const struct oops_report *first_report(const struct trial *t)
-{
-	struct oops *o = console_oops(t->console);
-
-	for (size_t i = 0; i < oops_count(o); i++)
-		if (!oops_get(o, i)->suppressed)
-			return oops_get(o, i);
-	return NULL;
-}
-
-static void watch_console(struct trial *t)
-{
-	enum oops_state state = oops_state(console_oops(t->console));
-
-	if (state == OOPS_NONE || (state == OOPS_COMPLETE && !first_report(t)))
-		return;
-	if (!t->crash_ms) {
-		t->crash_ms = clock_ms();
-		t->crash_kind = kind_now(t);
-	}
-}
-
 static int take_console(struct trial *t, struct err *err)
 {
 	int rc = console_read(t->console, err);
 
 	if (rc > 0)
-		watch_console(t);
+		trial_watch_report(t);
 	return rc < 0 ? -1 : 0;
 }
 
@@ -133,10 +103,11 @@ static void take_events(struct trial *t)
 	for (ssize_t i = 0; i < n; i++)
 		switch ((enum vm_event)events[i]) {
 		case VM_POWERED_OFF:
-			trial_pend(t, kind_now(t), TITLE_LOST_CONNECTION, SETTLE_QUIET_MS);
+			trial_pend(t, trial_failure_kind(t), TITLE_LOST_CONNECTION,
+				   SETTLE_QUIET_MS);
 			break;
 		case VM_RESET:
-			trial_pend(t, kind_now(t), TITLE_REBOOT, SETTLE_QUIET_MS);
+			trial_pend(t, trial_failure_kind(t), TITLE_REBOOT, SETTLE_QUIET_MS);
 			break;
 		case VM_DIED:
 			trial_pend(t, OUTCOME_INFRA, "the VM's process died", SETTLE_QUIET_MS);
@@ -151,7 +122,7 @@ static int64_t silence_deadline(const struct trial *t, enum outcome_kind *kind, 
 {
 	const struct trial_limits *l = &t->config->limits;
 
-	*kind = kind_now(t);
+	*kind = trial_failure_kind(t);
 	switch (t->phase) {
 	case PHASE_BOOT:
 		*title = console_bytes(t->console) ? TITLE_NO_INIT : TITLE_NO_OUTPUT;
@@ -258,6 +229,9 @@ static int watch(struct trial *t, struct err *err)
 		int64_t deadline = end_deadline(t);
 
 		if (clock_ms() >= deadline) {
+			/* What looked like a crash may be one that does not count. */
+			if (t->crash_ms && !trial_close_report(t))
+				continue;
 			if (!t->crash_ms && !t->pending)
 				conclude(t);
 			return 0;
@@ -265,35 +239,6 @@ static int watch(struct trial *t, struct err *err)
 		if (turn(t, deadline, err))
 			return -1;
 	}
-}
-
-/* ---- the outcome ---- */
-
-static void take_report(struct trial *t)
-{
-	struct trial_result *r = t->result;
-	const struct oops_report *report;
-
-	oops_finish(console_oops(t->console));
-	report = first_report(t);
-	if (!report)
-		return;
-	if (!t->crash_ms) /* closed only by the end of the console */
-		t->crash_kind = kind_now(t);
-	free(r->outcome.title);
-	r->outcome.kind = t->crash_kind;
-	r->outcome.title = xstrdup(report->title);
-	r->crash = true;
-	r->report = xstrdup(report->text);
-	r->type = report->type;
-	r->frame = report->frame ? xstrdup(report->frame) : NULL;
-	r->executor = report->executor ? xstrdup(report->executor) : NULL;
-	r->corrupted = report->corrupted;
-	r->panicked = report->panicked;
-	r->n_alt = report->n_alt;
-	r->alt = xcalloc(r->n_alt, sizeof(*r->alt));
-	for (size_t i = 0; i < r->n_alt; i++)
-		r->alt[i] = xstrdup(report->alt[i]);
 }
 
 /* ---- from start to end ---- */
@@ -357,7 +302,7 @@ static int attend(struct trial *t, const char *console_path, struct err *err)
 	if (!t->console)
 		return -1;
 	if (!rc) {
-		take_report(t);
+		trial_take_report(t);
 		t->result->crash_end_ms = clock_ms() - console_last_ms(t->console);
 		t->result->console_bytes = console_bytes(t->console);
 		t->result->agent_noise = agent_noise(t->agent);
@@ -408,10 +353,12 @@ void trial_result_free(struct trial_result *result)
 	}
 	for (size_t i = 0; i < result->n_alt; i++)
 		free(result->alt[i]);
-	char *const owned[] = { result->outcome.title, result->report,    result->frame,
-				result->executor,      result->release,   result->version,
-				result->vendor,        result->features,  result->nested,
-				result->kvm,           result->definition };
+	for (size_t i = 0; i < result->n_ignored; i++)
+		free(result->ignored[i]);
+	char *const owned[] = { result->outcome.title, result->report,        result->frame,
+				result->executor,      result->release,       result->version,
+				result->vendor,        result->features,      result->nested,
+				result->kvm,           result->corrupted_why, result->definition };
 	for (size_t i = 0; i < sizeof(owned) / sizeof(*owned); i++)
 		free(owned[i]);
 	free(result->alt);

@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "filter.h"
 #include "outcome.h"
 #include "reproducer.h"
 #include "vm/engine.h"
@@ -28,6 +29,7 @@ struct trial_config {
 	const struct buf *initramfs; /* all but the plan (kernel/initramfs.h) */
 	const struct kernel_modules *modules;
 	const struct reproducers *repros;
+	const struct filter *filter;
 	unsigned memory_mib, vcpus;
 	struct trial_limits limits;
 	bool canary_only; /* end as OK when the canary has passed; nothing is run */
@@ -59,17 +61,23 @@ struct repro_result {
 /* The words of enum repro_end, for run.json. */
 const char *repro_end_name(enum repro_end end);
 
+#define TRIAL_MAX_IGNORED 16
+
 /* All that a trial gives. trial_result_free() frees what it points to. */
 struct trial_result {
 	unsigned number;
 	struct outcome outcome;
+	bool hit;                         /* it is the crash that is looked for (filter.h) */
+	char *ignored[TRIAL_MAX_IGNORED]; /* titles of reports that did not count, n_ignored */
+	size_t n_ignored;
 	bool crash; /* the outcome's title comes from a report; the next five are the report's */
 	char *report;
 	const char *type; /* "" if there is no report */
 	char *frame, *executor;
 	char **alt;
 	size_t n_alt;
-	bool corrupted, panicked;
+	char *corrupted_why; /* NULL: it is not corrupted */
+	bool panicked;
 	char *release, *version, *vendor, *features, *nested, *kvm; /* the guest's words, or NULL */
 	int64_t hello_ms, ready_ms, end_ms; /* since the VM's start; 0: never came to it */
 	int64_t teardown_ms;                /* from the decision to the VM's end */

@@ -158,7 +158,7 @@ static json_t *report_json(const struct trial_result *r)
 	set(o, "alt", alt);
 	set(o, "frame", text(r->frame));
 	set(o, "executor", text(r->executor));
-	set(o, "corrupted", json_boolean(r->corrupted));
+	set(o, "corrupted", text(r->corrupted_why));
 	set(o, "panicked", json_boolean(r->panicked));
 	set(o, "text", text(r->report));
 	return o;
@@ -210,8 +210,13 @@ void run_json_add_trial(json_t *run, const struct trial_result *result,
 	set(t, "outcome", text(outcome.data));
 	set(t, "kind", text(outcome_name(result->outcome.kind)));
 	set(t, "title", text(result->outcome.title));
+	set(t, "hit", json_boolean(result->hit));
 	set(t, "began", text("boot"));
 	set(t, "report", result->crash ? report_json(result) : json_null());
+	json_t *ignored = json_array();
+	for (size_t i = 0; i < result->n_ignored; i++)
+		json_array_append_new(ignored, text(result->ignored[i]));
+	set(t, "ignored", ignored);
 	set(t, "guest", guest_json(result));
 	set(t, "hello_ms", number_or_null(result->hello_ms));
 	set(t, "ready_ms", number_or_null(result->ready_ms));

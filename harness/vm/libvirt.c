@@ -16,6 +16,7 @@
 #include "embed.h"
 #include "vm/domain.h"
 #include "vm/embed_root.h"
+#include "vm/emulator.h"
 #include "vm/listener.h"
 
 #include <errno.h>
@@ -50,6 +51,8 @@ struct engine_state {
 	const struct engine_config *config;
 	virConnectPtr conn;
 	char *root, *uri, *hypervisor, *library;
+	char *qemu;     /* libvirt's own choice */
+	char *emulator; /* what domains with TCG run */
 	bool embedded;
 	bool have_loop, loop_stop;
 	pthread_t loop;
@@ -185,6 +188,36 @@ static int learn_versions(struct engine_state *state, struct err *err)
 	return 0;
 }
 
+/* The emulator that libvirt would take: the <path> of the domain's capabilities (libvirt,
+ * formatdomaincaps). */
+static int learn_emulator(struct engine_state *state, struct err *err)
+{
+	char *xml =
+		virConnectGetDomainCapabilities(state->conn, NULL, "x86_64", MACHINE, "qemu", 0);
+	const char *path = xml ? strstr(xml, "<path>") : NULL;
+	const char *end = path ? strstr(path, "</path>") : NULL;
+
+	if (!end) {
+		free(xml);
+		return libvirt_error(err, "no usable QEMU for x86_64 with machine " MACHINE);
+	}
+	path += strlen("<path>");
+	state->qemu = xstrndup(path, (size_t)(end - path));
+	free(xml);
+	if (!state->embedded) {
+		state->emulator = xstrdup(state->qemu);
+		return 0;
+	}
+	if (emulator_single_thread(state->qemu, state->config->workdir, &state->emulator, err))
+		return -1;
+	/* Have libvirt ask it now for what it can do; see connect_to(). */
+	xml = virConnectGetDomainCapabilities(state->conn, state->emulator, "x86_64", MACHINE,
+					      "qemu", 0);
+	bool usable = xml;
+	free(xml);
+	return usable ? 0 : libvirt_error(err, state->emulator);
+}
+
 static int connect_to(struct engine_state *state, struct err *err)
 {
 	if (state->embedded) {
@@ -211,7 +244,7 @@ static int connect_to(struct engine_state *state, struct err *err)
 						 VIR_DOMAIN_EVENT_CALLBACK(on_reboot), state, NULL);
 	if (state->lifecycle_id < 0 || state->reboot_id < 0)
 		return libvirt_error(err, "libvirt's domain events");
-	if (learn_versions(state, err))
+	if (learn_versions(state, err) || learn_emulator(state, err))
 		return -1;
 	/* Only now: the QEMUs that libvirt has probed so far are not ours to wait for, and it would
 	 * sit out 40 s for each of them. */
@@ -236,6 +269,8 @@ static void libvirt_close(struct engine_state *state)
 	free(state->uri);
 	free(state->hypervisor);
 	free(state->library);
+	free(state->qemu);
+	free(state->emulator);
 	free(state);
 }
 
@@ -363,6 +398,7 @@ static int define(const struct libvirt_vm *v, const struct vm_spec *spec, const 
 		{ "INITRD", spec->initrd },
 		{ "CMDLINE", spec->cmdline },
 		{ "CPU", cpu_mode(accel) },
+		{ "EMULATOR", accel == ACCEL_KVM ? v->state->qemu : v->state->emulator },
 		{ "CONSOLE", console },
 		{ "AGENT", agent },
 		{ NULL, NULL },

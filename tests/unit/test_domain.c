@@ -38,9 +38,10 @@ static void test_refuse(void **state)
 static void test_real(void **state)
 {
 	const struct domain_word words[] = {
-		{ "TYPE", "qemu" },   { "NAME", "n" },     { "MEMORY", "1" },  { "VCPUS", "2" },
-		{ "MACHINE", "pc" },  { "KERNEL", "/k" },  { "INITRD", "/i" }, { "CMDLINE", "c" },
-		{ "CPU", "maximum" }, { "CONSOLE", "/c" }, { "AGENT", "/a" },  { NULL, NULL },
+		{ "TYPE", "qemu" },   { "NAME", "n" },      { "MEMORY", "1" },   { "VCPUS", "2" },
+		{ "MACHINE", "pc" },  { "KERNEL", "/k" },   { "INITRD", "/i" },  { "CMDLINE", "c" },
+		{ "CPU", "maximum" }, { "EMULATOR", "/q" }, { "CONSOLE", "/c" }, { "AGENT", "/a" },
+		{ NULL, NULL },
 	};
 	cleanup_buf struct buf out = BUF_INIT;
 	struct err err;

@@ -1,0 +1,111 @@
+/*
+ * Crash reports in a trial; see trial_report.h. Out of memory and the like (suppressed) and what
+ * the user ignores are no crashes: the trial goes on, and a later report may still count.
+ */
+#include "trial_report.h"
+
+#include "base/clock.h"
+#include "console.h"
+
+#include <stdlib.h>
+
+enum outcome_kind trial_failure_kind(const struct trial *t)
+{
+	switch (t->phase) {
+	case PHASE_BOOT:
+		return OUTCOME_BOOT_FAILED;
+	case PHASE_CANARY:
+		return OUTCOME_TESTING_FAILED;
+	default:
+		return OUTCOME_CRASHED;
+	}
+}
+
+static bool counts(const struct trial *t, const struct oops_report *report)
+{
+	return !report->suppressed && !filter_ignores(t->config->filter, report);
+}
+
+/* Forget the reports that do not count, so that there is room for those that do. */
+static void drop_idle(struct trial *t)
+{
+	struct oops *o = console_oops(t->console);
+	struct trial_result *r = t->result;
+	size_t n = 0;
+
+	/* The last one may still get its tail; it stays as long as it is the only one. */
+	while (n + 1 < oops_count(o) && !counts(t, oops_get(o, n))) {
+		const char *title = oops_get(o, n++)->title;
+
+		if (r->n_ignored < TRIAL_MAX_IGNORED)
+			r->ignored[r->n_ignored++] = xstrdup(title);
+	}
+	oops_drop(o, n);
+}
+
+static const struct oops_report *first_that_counts(struct trial *t)
+{
+	struct oops *o = console_oops(t->console);
+
+	for (size_t i = 0; i < oops_count(o); i++)
+		if (counts(t, oops_get(o, i)))
+			return oops_get(o, i);
+	return NULL;
+}
+
+void trial_watch_report(struct trial *t)
+{
+	enum oops_state state = oops_state(console_oops(t->console));
+
+	if (state == OOPS_NONE)
+		return;
+	drop_idle(t);
+	if (state == OOPS_COMPLETE && !first_that_counts(t)) {
+		t->crash_ms = 0;
+	} else if (!t->crash_ms) {
+		t->crash_ms = clock_ms();
+		t->crash_kind = trial_failure_kind(t);
+	}
+}
+
+bool trial_close_report(struct trial *t)
+{
+	oops_finish(console_oops(t->console));
+	if (!first_that_counts(t))
+		t->crash_ms = 0;
+	return t->crash_ms;
+}
+
+static void copy_report(struct trial_result *r, const struct oops_report *report)
+{
+	r->crash = true;
+	r->report = xstrdup(report->text);
+	r->type = report->type;
+	r->frame = report->frame ? xstrdup(report->frame) : NULL;
+	r->executor = report->executor ? xstrdup(report->executor) : NULL;
+	r->corrupted_why = report->corrupted ? xstrdup(report->corrupted_why) : NULL;
+	r->panicked = report->panicked;
+	r->n_alt = report->n_alt;
+	r->alt = xcalloc(r->n_alt, sizeof(*r->alt));
+	for (size_t i = 0; i < r->n_alt; i++)
+		r->alt[i] = xstrdup(report->alt[i]);
+}
+
+void trial_take_report(struct trial *t)
+{
+	struct trial_result *r = t->result;
+
+	oops_finish(console_oops(t->console));
+	const struct oops_report *report = first_that_counts(t);
+	if (!report) {
+		r->hit = filter_hits_title(t->config->filter, &r->outcome);
+		return;
+	}
+	if (!t->crash_ms) /* closed only by the end of the console */
+		t->crash_kind = trial_failure_kind(t);
+	free(r->outcome.title);
+	r->outcome.kind = t->crash_kind;
+	r->outcome.title = xstrdup(report->title);
+	r->hit = filter_hits(t->config->filter, &r->outcome, report);
+	copy_report(r, report);
+}
