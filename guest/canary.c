@@ -1,6 +1,7 @@
 /*
  * Creates a VM with one vCPU, lets it add two numbers in real mode, and takes and gives back its
- * nested state. It writes one line: "ok MODULE NESTED" or "why REASON".
+ * nested state. It writes "at STEP" before each step that could hang, and last "ok MODULE NESTED"
+ * or "why REASON".
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,6 +34,11 @@ static bool fail(const struct canary *c, const char *what)
 	return false;
 }
 
+static void at(const struct canary *c, const char *step)
+{
+	dprintf(c->out, "at %s\n", step);
+}
+
 static bool create(struct canary *c)
 {
 	c->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
@@ -40,12 +46,14 @@ static bool create(struct canary *c)
 		return fail(c, "open /dev/kvm");
 	if (ioctl(c->kvm, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
 		return fail(c, "KVM_GET_API_VERSION");
+	at(c, "KVM_CREATE_VM");
 	c->vm = ioctl(c->kvm, KVM_CREATE_VM, 0);
 	if (c->vm < 0)
 		return fail(c, "KVM_CREATE_VM");
 	/* Without "unrestricted guest" an Intel CPU runs real mode with the help of these. */
 	if (c->g->vmx && ioctl(c->vm, KVM_SET_TSS_ADDR, 0xfffbd000ul))
 		return fail(c, "KVM_SET_TSS_ADDR");
+	at(c, "KVM_CREATE_VCPU");
 	c->vcpu = ioctl(c->vm, KVM_CREATE_VCPU, 0);
 	return c->vcpu >= 0 || fail(c, "KVM_CREATE_VCPU");
 }
@@ -77,6 +85,7 @@ static bool run(struct canary *c)
 	sregs.cs.selector = 0;
 	if (ioctl(c->vcpu, KVM_SET_SREGS, &sregs) || ioctl(c->vcpu, KVM_SET_REGS, &regs))
 		return fail(c, "KVM_SET_REGS");
+	at(c, "KVM_RUN");
 	if (ioctl(c->vcpu, KVM_RUN, 0) || ioctl(c->vcpu, KVM_GET_REGS, &regs))
 		return fail(c, "KVM_RUN");
 	if (state->exit_reason != KVM_EXIT_HLT || regs.rax != 42) {
@@ -118,6 +127,7 @@ static bool nested_state(struct canary *c)
 	c->nested = offers_nested(c);
 	if (size <= 0 || !c->nested)
 		return true;
+	at(c, "KVM_SET_NESTED_STATE");
 	u.state.size = sizeof(u);
 	if (ioctl(c->vcpu, KVM_GET_NESTED_STATE, &u))
 		return fail(c, "KVM_GET_NESTED_STATE");
@@ -142,7 +152,7 @@ static void heard(void *to, char *text)
 
 bool canary_run(struct guest *g, int64_t limit_ms)
 {
-	char said[256] = "", module[16] = "", nested[2] = "";
+	char said[256] = "", reason[512], module[16] = "", nested[2] = "";
 	const char *why = task_run(g, "canary", sing, g, limit_ms, heard, said);
 	struct frame f;
 	bool ok = !why && sscanf(said, "ok %15s %1s", module, nested) == 2;
@@ -156,7 +166,9 @@ bool canary_run(struct guest *g, int64_t limit_ms)
 	} else if (!strncmp(said, "why ", 4)) {
 		frame_str(&f, "why", said + 4);
 	} else {
-		frame_str(&f, "why", why ? why : "it ended without a word");
+		snprintf(reason, sizeof(reason), "%s (%s)", why ? why : "it ended without a word",
+			 said);
+		frame_str(&f, "why", reason);
 	}
 	agent_send(&g->agent, &f);
 	return ok;
