@@ -26,15 +26,15 @@ static bool counts(const struct trial *t, const struct oops_report *report)
 	return !report->suppressed && !filter_ignores(t->config->filter, report);
 }
 
-/* Forget the reports that do not count, so that there is room for those that do. */
-static void drop_idle(struct trial *t)
+/* Note and forget the first reports, but for the last keep, as far as they do not count: so there
+ * is room for those that do. */
+static void drop_idle(struct trial *t, size_t keep)
 {
 	struct oops *o = console_oops(t->console);
 	struct trial_result *r = t->result;
 	size_t n = 0;
 
-	/* The last one may still get its tail; it stays as long as it is the only one. */
-	while (n + 1 < oops_count(o) && !counts(t, oops_get(o, n))) {
+	while (n + keep < oops_count(o) && !counts(t, oops_get(o, n))) {
 		const char *title = oops_get(o, n++)->title;
 
 		if (r->n_ignored < TRIAL_MAX_IGNORED)
@@ -59,7 +59,7 @@ void trial_watch_report(struct trial *t)
 
 	if (state == OOPS_NONE)
 		return;
-	drop_idle(t);
+	drop_idle(t, 1); /* the last one may still get its tail */
 	if (state == OOPS_COMPLETE && !first_that_counts(t)) {
 		t->crash_ms = 0;
 	} else if (!t->crash_ms) {
@@ -96,6 +96,7 @@ void trial_take_report(struct trial *t)
 	struct trial_result *r = t->result;
 
 	oops_finish(console_oops(t->console));
+	drop_idle(t, 0);
 	const struct oops_report *report = first_that_counts(t);
 	if (!report) {
 		r->hit = filter_hits_title(t->config->filter, &r->outcome);

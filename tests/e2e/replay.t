@@ -1,0 +1,128 @@
+#!/usr/bin/env bash
+# The replay engine: recorded and made-up consoles, for what no emulator can be made to do.
+. "$(dirname "$0")/../tap.sh"
+
+# The frames of a trial up to "ready", and those of one reproducer; each line is "MS CONSOLE_BYTES
+# FRAME", the bytes that of the console so far.
+hello='1 0 hello release=6.1 version=#1 vendor=AuthenticAMD features=svm cpus=2'
+ready="$hello
+2 0 canary ok=1 kvm=kvm_amd nested=Y
+3 0 ready"
+begun="$ready
+4 0 start id=0 name=create-vm"
+warning='------------[ cut here ]------------
+WARNING: CPU: 1 PID: 77 at arch/x86/kvm/x86.c:100 kvm_arch_vcpu_create+0x10/0x20 [kvm]
+Modules linked in: kvm
+CPU: 1 PID: 77 Comm: create-vm Not tainted 6.1.0 #1
+Hardware name: QEMU Standard PC
+RIP: 0010:kvm_arch_vcpu_create+0x10/0x20 [kvm]
+Code: 00 00 0f 0b
+RSP: 0018:ffffc900001 EFLAGS: 00010246
+RAX: 0000000000000000 RBX: 0000000000000000 RCX: 0000000000000000
+Call Trace:
+ <TASK>
+ kvm_vm_ioctl+0x947/0x1000 [kvm]
+ __x64_sys_ioctl+0x90/0xd0
+ do_syscall_64+0x5d/0x90
+ entry_SYSCALL_64_after_hwframe+0x6e/0xd8
+ </TASK>
+---[ end trace 0000000000000000 ]---'
+
+# replay NAME CONSOLE AGENT [OPTION...]
+replay() {
+	local dir=$T/$1
+	mkdir -p "$dir"
+	printf '%s' "$2${2:+$'\n'}" >"$dir/console.log"
+	printf '%s\n' "$3" >"$dir/agent.log"
+	shift 3
+	run "$KVMREPRO" run --engine "replay:$dir" --runs 1 --repro create-vm --boot-timeout 2 \
+		--out "$dir/out" "$@"
+}
+
+# expect NAME STATUS OUTCOME CONSOLE AGENT [OPTION...]
+expect() {
+	local name=$1 want=$2 outcome=$3
+	shift 3
+	replay "${name// /-}" "$@"
+	status_is "$want" "$name: exit status $want"
+	out_is "all runs: $outcome" "$name: $outcome"
+}
+
+expect "nothing at all" 125 "boot failed: no output from test machine" "" ""
+expect "no init" 125 "boot failed: no word from the guest's init" "Linux version 6.1.0" ""
+expect "a clean trial" 0 "OK" "Linux version 6.1.0" "$begun
+5 0 end id=0 how=exit code=0 ms=3
+6 0 done
+7 0 !o"
+expect "a VM that dies" 128 "infra problem: the VM's process died" "Linux version 6.1.0" "$begun
+5 0 !d"
+expect "a VM that dies in a report" 1 "crashed: WARNING in kvm_arch_vcpu_create" \
+	"$(head -n 14 <<<"$warning")" "$begun
+5 0 !d"
+expect "a reset" 1 "crashed: unexpected kernel reboot" "Linux version 6.1.0" "$begun
+5 0 !r"
+expect "a reset in boot" 125 "boot failed: unexpected kernel reboot" "Linux version 6.1.0" "5 0 !r"
+expect "a power-off too early" 1 "crashed: lost connection to test machine" "Linux version 6.1.0" \
+	"$begun
+5 0 !o"
+expect "silence" 1 "crashed: no output from test machine" "Linux version 6.1.0" "$begun"
+expect "a canary that fails" 125 "basic kernel testing failed: /dev/kvm: No such device" \
+	"Linux version 6.1.0" "$hello
+2 0 canary ok=0 why=/dev/kvm:%20No%20such%20device
+3 0 done
+4 0 !o"
+expect "a module that is missing" 125 \
+	"basic kernel testing failed: no /dev/kvm; module kvm: No such file" "Linux version 6.1.0" \
+	"$hello
+2 0 module name=kvm ok=0 why=No%20such%20file
+2 0 canary ok=0 why=no%20/dev/kvm"
+expect "a canary that hangs" 125 "basic kernel testing failed: the canary did not end" \
+	"Linux version 6.1.0" "$hello"
+expect "a crash in boot" 125 "boot failed: WARNING in kvm_arch_vcpu_create" "$warning" ""
+# More console than a socket holds: "hello" is heard before the crash is sent.
+chatter=$(yes 'kvm: chatter' | head -c 2000000)
+expect "a crash in the canary" 125 \
+	"basic kernel testing failed: WARNING in kvm_arch_vcpu_create" "$chatter
+$warning" "$hello"
+bytes=$((${#warning} + 1))
+crash="$begun
+5 $bytes beat n=1 ms=1000"
+finished="$crash
+6 $bytes end id=0 how=exit code=0 ms=3
+7 $bytes done
+8 $bytes !o"
+expect "a crash" 1 "crashed: WARNING in kvm_arch_vcpu_create" "$warning" "$crash"
+expect "the expected crash" 1 "crashed: WARNING in kvm_arch_vcpu_create" "$warning" "$crash" \
+	--expect "WARNING in kvm_arch_vcpu_create"
+expect "another crash than the expected one" 125 "crashed: WARNING in kvm_arch_vcpu_create" \
+	"$warning" "$crash" --expect "WARNING in kvm_wait"
+expect "a crash that is ignored" 0 "OK" "$warning" "$finished" --ignore "/in kvm_arch_vcpu/"
+check "a crash that is ignored: run.json tells its title" jq -e \
+	'.trials[0].ignored == ["WARNING in kvm_arch_vcpu_create"]' \
+	"$T/a-crash-that-is-ignored/out/run.json"
+expect "a reproducer that cannot be killed" 1 "crashed: reproducer cannot be killed" \
+	"Linux version 6.1.0" "$begun
+5 0 stuck id=0 name=create-vm pid=7 comm=x state=D stack=synchronize_rcu
+6 0 end id=0 how=stuck ms=45000
+7 0 done
+8 0 !o"
+expect "nothing that can run" 125 \
+	"basic kernel testing failed: no reproducer can run here; create-vm: not supported by this kernel" \
+	"Linux version 6.1.0" "$begun
+5 0 end id=0 how=exit code=77 ms=3
+6 0 done
+7 0 !o"
+expect "an init that gives up" 125 "boot failed: the guest's init: no /proc" "Linux version 6.1.0" \
+	"1 0 fatal why=no%20/proc"
+
+run "$KVMREPRO" run --engine replay:tests/data/replay/panic --runs 3 --repro create-vm \
+	--repro nested-state --out "$T/real"
+status_is 1 "a real trial, played again: exit status 1"
+out_is "all runs: crashed: kernel panic: sysrq triggered crash" "a real trial: the same outcome"
+run "$KVMREPRO" run --engine "replay:$T/real" --runs 3 --repro create-vm --repro nested-state
+out_is "all runs: crashed: kernel panic: sysrq triggered crash" \
+	"the evidence of a replay can be played"
+run "$KVMREPRO" run --engine "replay:$T/none" --runs 1 --repro create-vm
+status_is 129 "nothing to replay: exit status 129"
+err_lines 1 "nothing to replay: one line"
+done_testing
