@@ -79,8 +79,8 @@ expect "a module that is missing" 125 \
 expect "a canary that hangs" 125 "basic kernel testing failed: the canary did not end" \
 	"Linux version 6.1.0" "$hello"
 expect "a crash in boot" 125 "boot failed: WARNING in kvm_arch_vcpu_create" "$warning" ""
-# More console than a socket holds: "hello" is heard before the crash is sent.
-chatter=$(yes 'kvm: chatter' | head -c 2000000)
+# More console than is read before a frame is heard: "hello" comes first.
+chatter=$(yes 'kvm: chatter' | head -c 4000000)
 expect "a crash in the canary" 125 \
 	"basic kernel testing failed: WARNING in kvm_arch_vcpu_create" "$chatter
 $warning" "$hello"
