@@ -39,27 +39,32 @@ static const struct oops_step irq_safe[] = { { STEP_MATCH, "which became [A-Z_]+
 					     { STEP_END, NULL } };
 /* What the timer interrupt of the stall's report interrupted. */
 #define TIMER_IRQ                                                                                  \
-	"apic_timer_interrupt|^\\s*(?:\\[.*?\\] +)?el1h?(?:_64)?_irq\\+|Exception stack\\("
+	"apic_timer_interrupt|^\\s*(?:\\[.*?\\] +)?el1h?(?:_64)?_irq\\+|Exception stack\\(|"       \
+	"__irq_svc|decrementer_common|--- interrupt: 900 at|ret_from_exception|ext_int_handler"
 static const struct oops_step interrupted[] = { { STEP_MATCH, TIMER_IRQ },
 						{ STEP_FRAMES, NULL },
 						{ STEP_END, NULL } };
 
 const struct oops_path path_pc = { pc_then_trace, trace, PICK_FIRST, NULL };
 const struct oops_path path_bug = { pc_then_trace, trace, PICK_FIRST,
-				    "^_*skb_|^assertfail|^folio_" };
+				    "^_*p?skb_|^assertfail|^folio_" };
 const struct oops_path path_trace = { trace, NULL, PICK_FIRST, NULL };
 const struct oops_path path_frames = { frames, NULL, PICK_FIRST, NULL };
 const struct oops_path path_list = { trace, NULL, PICK_FIRST, "kobject|put_device|device_del" };
 const struct oops_path path_kasan = { here_then_trace, trace, PICK_FIRST, NULL };
-const struct oops_path path_kmsan = { frames, NULL, PICK_FIRST,
-				      "^crypto_|^aes|^xts_|_ecb_|_cbc_|^chacha|^sha\\d|^_?copy_" };
+const struct oops_path path_kmsan = {
+	frames, NULL, PICK_FIRST,
+	"alloc_skb|netlink_ack|netlink_rcv_skb|_(?:en|de)crypt$|^crypto_|^aes|"
+	"^chacha|^sha\\d"
+};
 const struct oops_path path_warn = { trapped, trace, PICK_FIRST, NULL };
-const struct oops_path path_odebug = { trapped, trace, PICK_FIRST,
-				       "^k?v?free|^kvfree|vunmap|timer_|^rcu_|_rcu$|work_" };
+const struct oops_path path_odebug = {
+	trapped, trace, PICK_FIRST, "^k?v?free|^kvfree|vunmap|timer_|^rcu_|_rcu$|work_|percpu_"
+};
 const struct oops_path path_urb = { trapped, trace, PICK_FIRST,
 				    "usb_submit_urb|usb_start_wait_urb|usb_(?:bulk|control|"
 				    "interrupt|internal_control)_msg" };
-const struct oops_path path_refcount = { trapped, trace, PICK_FIRST, "^sock_(?:hold|put)|^sk_" };
+const struct oops_path path_refcount = { trapped, trace, PICK_FIRST, NULL };
 const struct oops_path path_proc = { trapped, trace, PICK_FIRST, "^_*proc_" };
 const struct oops_path path_sched = { trace, NULL, PICK_FIRST, "schedule|rwsem|wait_for" };
 const struct oops_path path_panic = { trace, NULL, PICK_FIRST, "schedule" };
@@ -72,9 +77,11 @@ const struct oops_path path_overflow = { pc_then_trace, trace, PICK_STALL, NULL 
 const struct oops_path path_stall = { pc_then_trace, trace, PICK_STALL, NULL };
 const struct oops_path path_rcu_stall = { interrupted, NULL, PICK_STALL, "rcu" };
 const struct oops_path path_hang = { trace, NULL, PICK_HANG, NULL };
-const struct oops_path path_leak = { trace, frames, PICK_FIRST,
-				     "alloc|kmemleak|kobject|list_lru|pcpu|percpu|dup|^idr_|"
-				     "radix_tree" };
+const struct oops_path path_leak = {
+	trace, frames, PICK_FIRST,
+	"alloc|kmemleak|create_object|kobject|list_lru|pcpu|percpu|dup|^idr_|"
+	"radix_tree"
+};
 const struct oops_path path_deadlock = { two_locks, trace, PICK_FIRST, "process_one_work|flush_" };
 const struct oops_path path_irq_order = { irq_safe, two_locks, PICK_FIRST, NULL };
 const struct oops_path path_usage = { lock_then_trace, trace, PICK_FIRST, NULL };

@@ -117,7 +117,6 @@ static const char *const skipped[] = {
 	"write_lock",
 	"write_unlock",
 	"rwlock_bug",
-	"_bh_enable",
 	"mutex_lock",
 	"mutex_unlock",
 	"mutex_trylock",
@@ -140,6 +139,7 @@ static const char *const skipped[] = {
 	"seqprop",
 	"mutex_",
 	"osq_",
+	"owner_on_cpu",
 	"dec_and_lock",
 	"ww_mutex",
 	/* object debugging: lib/debugobjects.c */
@@ -238,6 +238,13 @@ static const char *const skipped[] = {
 	"^put_device",
 	"^get_device",
 	"device_unregister",
+	"device_remove_file",
+	"device_for_each_child",
+	"get_device_parent",
+	"tty_unregister_device",
+	"hwrng_unregister",
+	"rollback_registered",
+	"unregister_netdev",
 	"^__device_",
 	"^__unregister_client$",
 	"^i2c_del_adapter$",
@@ -256,8 +263,9 @@ static const char *const skipped[] = {
 	"test_and_",
 	"find_first_",
 	"find_next_",
-	"rb_",
-	"rbtree",
+	"^rb_",
+	"^__rb_",
+
 	"^xas_",
 	"^xa_",
 	"find_lock_entries",
@@ -307,6 +315,12 @@ static const char *const skipped[] = {
 	"lock_timer_base",
 	"try_to_del_timer",
 	"sk_stop_timer",
+	/* waiting and waking */
+	"wait_for_completion",
+	"^complete$",
+	"^complete_all$",
+	"kthread_stop",
+	"__wake_up",
 	/* RCU's own */
 	"rcu_read_lock",
 	"rcu_read_unlock",
@@ -335,6 +349,9 @@ static const char *const skipped[] = {
 	"^usb_bulk_msg$",
 	"^usb_interrupt_msg$",
 	"^usb_kill_urb$",
+	"^usb_kill_anchored_urbs",
+	"^usb_hcd_submit_urb$",
+	"^dummy_urb_enqueue$",
 	"^usb_submit_urb$",
 	/* sockets' buffers freed by a caller */
 	"skb_panic",
@@ -387,7 +404,8 @@ bool frame_skipped(const struct func *f)
 	for (size_t i = 0; i < sizeof(skipped) / sizeof(skipped[0]); i++) {
 		const char *row = skipped[i];
 		const char *word = row + (*row == '^');
-		if (has[(unsigned char)word[0]] && has[(unsigned char)word[1]] && func_matches(f, row))
+		if (has[(unsigned char)word[0]] && has[(unsigned char)word[1]] &&
+		    func_matches(f, row))
 			return true;
 	}
 	return false;

@@ -37,6 +37,7 @@ static const struct {
 	{ "WARNING: suspicious RCU usage in", NULL, "LOCKDEP" },
 	{ "WARNING: bad unlock balance", NULL, "LOCKDEP" },
 	{ "WARNING: held lock freed", NULL, "LOCKDEP" },
+	{ "WARNING: bad contention", NULL, "LOCKDEP" },
 	{ "WARNING: lock held when", NULL, "LOCKDEP" },
 	{ "WARNING: still has locks", NULL, "LOCKDEP" },
 	{ "WARNING: nested lock", NULL, "LOCKDEP" },
