@@ -296,7 +296,7 @@ static int attend(struct trial *t, const char *console_path, struct err *err)
 	}
 	t->result->end_ms = clock_ms() - t->start_ms;
 	int64_t before = clock_ms();
-	if (t->config->engine->stop(t->vm, &stop_err))
+	if (t->config->engine->stop(t->vm, &t->result->vm_log, &stop_err))
 		log_error("run #%u: %s", t->result->number, stop_err.msg);
 	t->result->teardown_ms = clock_ms() - before;
 	if (!t->console)
@@ -358,7 +358,8 @@ void trial_result_free(struct trial_result *result)
 	char *const owned[] = { result->outcome.title, result->report,        result->frame,
 				result->executor,      result->release,       result->version,
 				result->vendor,        result->features,      result->nested,
-				result->kvm,           result->corrupted_why, result->definition };
+				result->kvm,           result->corrupted_why, result->vm_log,
+				result->definition };
 	for (size_t i = 0; i < sizeof(owned) / sizeof(*owned); i++)
 		free(owned[i]);
 	free(result->alt);

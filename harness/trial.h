@@ -85,6 +85,7 @@ struct trial_result {
 	uint64_t console_bytes, agent_noise;
 	char seed[65];               /* the entropy it was given, hex, or "" */
 	char *definition;            /* the domain's XML, or NULL */
+	char *vm_log;                /* the VM's process and what it said, or NULL */
 	struct buf agent_log;        /* lines "MS CONSOLE_BYTES FRAME"; what replay reads */
 	struct repro_result *repros; /* as many as the run has reproducers */
 	size_t n_repros;

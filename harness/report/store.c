@@ -95,12 +95,15 @@ int store_trial(const struct store *store, const struct trial_result *result,
 	cleanup_free char *dir = trial_dir(store, result->number);
 	cleanup_free char *agent = xasprintf("%s/agent.log.gz", dir);
 	cleanup_free char *report = xasprintf("%s/report.txt", dir);
+	cleanup_free char *vm = xasprintf("%s/qemu.log", dir);
 	cleanup_free char *domain = xasprintf("%s/domain.xml", store->dir);
 
 	if (result->definition && !fs_exists(domain) &&
 	    fs_write(domain, result->definition, strlen(result->definition), err))
 		return -1;
 	if (result->report && fs_write(report, result->report, strlen(result->report), err))
+		return -1;
+	if (result->vm_log && fs_write(vm, result->vm_log, strlen(result->vm_log), err))
 		return -1;
 	if (fs_write_gz(agent, result->agent_log.data, result->agent_log.len, err))
 		return -1;

@@ -12,6 +12,7 @@
  *	DIR/domain.xml			the domain of the first trial that started
  *	DIR/trial-NNN/console.log.gz	what the kernel printed
  *	DIR/trial-NNN/agent.log.gz	what init said, and the VM's events (replay reads both)
+ *	DIR/trial-NNN/qemu.log		QEMU's command line and messages
  *	DIR/trial-NNN/report.txt	the crash report's own lines
  *	DIR/trial-NNN/output-NAME.log.gz	what the reproducer printed
  *

@@ -77,8 +77,9 @@ struct engine {
 	int (*start)(struct engine_state *state, const struct vm_spec *spec, struct vm **out,
 		     char **definition, struct err *err);
 	/* End it, whatever its state, and free it. When this returns nothing of it runs. A failure
-	 * means that something may still run, and says what. */
-	int (*stop)(struct vm *vm, struct err *err);
+	 * means that something may still run, and says what. *log: the VM's process and what it
+	 * said, which the caller frees, or NULL. */
+	int (*stop)(struct vm *vm, char **log, struct err *err);
 };
 
 extern const struct engine engine_libvirt, engine_replay;

@@ -33,8 +33,9 @@
 /* Kept by all QEMU from 2.. to well after 7.2, Debian 12's. */
 #define MACHINE "pc-q35-7.2"
 
-#define CONNECT_LIMIT_MS 10000 /* QEMU opens its sockets before libvirt says it runs */
-#define GONE_LIMIT_MS    10000 /* libvirt notices a dead QEMU within 205 ms */
+#define CONNECT_LIMIT_MS 10000         /* QEMU opens its sockets before libvirt says it runs */
+#define GONE_LIMIT_MS    10000         /* libvirt notices a dead QEMU within 205 ms */
+#define LOG_BYTES        (1024 * 1024) /* of QEMU and its messages; a longer log is not kept */
 
 struct libvirt_vm {
 	struct vm vm;
@@ -439,7 +440,7 @@ static int create(struct libvirt_vm *v, const char *xml, struct err *err)
 	return 0;
 }
 
-static int libvirt_stop(struct vm *vm, struct err *err);
+static int libvirt_stop(struct vm *vm, char **log, struct err *err);
 
 static int launch(struct libvirt_vm *v, const struct vm_spec *spec, char **definition,
 		  struct err *err)
@@ -471,6 +472,7 @@ static int libvirt_start(struct engine_state *state, const struct vm_spec *spec,
 			 char **definition, struct err *err)
 {
 	struct libvirt_vm *v = xcalloc(1, sizeof(*v));
+	cleanup_free char *log = NULL;
 	struct err later;
 
 	v->vm = (struct vm){ &engine_libvirt, -1, -1, -1 };
@@ -480,7 +482,7 @@ static int libvirt_start(struct engine_state *state, const struct vm_spec *spec,
 	v->dir = xasprintf("%s/%u", state->config->workdir, spec->number);
 	list_add(v);
 	if (launch(v, spec, definition, err)) {
-		if (libvirt_stop(&v->vm, &later))
+		if (libvirt_stop(&v->vm, &log, &later))
 			log_error("%s", later.msg);
 		return -1;
 	}
@@ -503,7 +505,20 @@ static bool wait_gone(struct libvirt_vm *v, int64_t limit_ms)
 	return gone;
 }
 
-static int libvirt_stop(struct vm *vm, struct err *err)
+/* What libvirt wrote of the domain: QEMU's command line and its messages. */
+static char *read_log(const struct libvirt_vm *v)
+{
+	cleanup_free char *path = xasprintf("%s/log/qemu/%s.log", v->state->root, v->name);
+	struct buf text = BUF_INIT;
+	struct err err;
+
+	if (!v->state->embedded || fs_read(path, LOG_BYTES, &text, ERR_HARNESS, &err))
+		return NULL;
+	unlink(path);
+	return buf_steal(&text);
+}
+
+static int libvirt_stop(struct vm *vm, char **log, struct err *err)
 {
 	struct libvirt_vm *v = (struct libvirt_vm *)vm;
 	int rc = 0;
@@ -516,6 +531,7 @@ static int libvirt_stop(struct vm *vm, struct err *err)
 	if (!wait_gone(v, v->pid ? GONE_LIMIT_MS : 0) && v->domain &&
 	    virDomainDestroy(v->domain) < 0 && !wait_gone(v, GONE_LIMIT_MS))
 		rc = libvirt_error(err, "libvirt cannot end the VM");
+	*log = read_log(v);
 	list_remove(v);
 	free_vm(v);
 	return rc;

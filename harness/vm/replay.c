@@ -212,13 +212,14 @@ static int make_lines(struct replay_vm *v, struct err *err)
 	return 0;
 }
 
-static int replay_stop(struct vm *vm, struct err *err)
+static int replay_stop(struct vm *vm, char **log, struct err *err)
 {
 	struct replay_vm *v = (struct replay_vm *)vm;
 	int *const fds[] = { &vm->console_fd,  &vm->agent_fd,  &vm->event_fd,
 			     &v->console_peer, &v->agent_peer, &v->event_peer };
 
 	(void)err;
+	*log = NULL;
 	if (v->playing) {
 		/* Whatever the player waits for ends with this. */
 		shutdown(vm->console_fd, SHUT_RDWR);
@@ -239,6 +240,7 @@ static int replay_start(struct engine_state *state, const struct vm_spec *spec, 
 {
 	struct replay_vm *v = xcalloc(1, sizeof(*v));
 	struct err ignored;
+	char *log;
 
 	v->vm = (struct vm){ &engine_replay, -1, -1, -1 };
 	v->console_peer = v->agent_peer = v->event_peer = -1;
@@ -250,7 +252,7 @@ static int replay_start(struct engine_state *state, const struct vm_spec *spec, 
 	if (!rc && (errno = pthread_create(&v->player, NULL, play, v)))
 		rc = err_errno(err, ERR_HARNESS, "pthread_create");
 	if (rc) {
-		replay_stop(&v->vm, &ignored);
+		replay_stop(&v->vm, &log, &ignored);
 		return -1;
 	}
 	v->playing = true;

@@ -22,14 +22,14 @@ interrupted() {
 	local pid=$!
 	wait_for 120 grep -q 'run #0: OK' "$T/err"
 	result $? "$sig: the first trial ends"
-	check "$sig: a QEMU is running" pgrep -f 'qemu-system-x86_64.*guest=kvmrepro-'
+	check "$sig: a QEMU is running" pgrep -f "qemu-system-x86_64.*guest=kvmrepro-$pid-"
 	local began=$SECONDS
 	kill -s "$sig" "$pid"
 	wait "$pid"
 	status=$?
 	status_is "$want" "$sig: exit status $want"
 	check "$sig: ends within 5 s" test $((SECONDS - began)) -le 5
-	pgrep -f 'qemu-system-x86_64.*guest=kvmrepro-' >"$T/left"
+	pgrep -f "qemu-system-x86_64.*guest=kvmrepro-$pid-" >"$T/left"
 	check "$sig: no QEMU is left" test ! -s "$T/left"
 	check "$sig: no temporary directory is left" \
 		test -z "$(find "$T" -maxdepth 1 -name 'kvmrepro-??????')"

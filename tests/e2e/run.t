@@ -6,7 +6,7 @@ kernel=$(images/fetch-kernel 2>"$T/err") || skip_all "no stock kernel: $(tail -n
 R=tests/e2e/repro
 
 left() {
-	pgrep -f "qemu-system-x86_64.*guest=kvmrepro-" >/dev/null
+	pgrep -f "qemu-system-x86_64.*$T" >/dev/null
 }
 json() {
 	jq -e "$1" "$T/out/run.json"
