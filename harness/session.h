@@ -27,7 +27,7 @@ struct session_options {
 	const char *accel;   /* "auto", "kvm", "tcg" */
 	const char *connect; /* libvirt URI, or NULL */
 	const char *const *repros;
-	size_t n_repros;         /* 0: all bundled ones that can run */
+	size_t n_repros;                           /* 0: all bundled ones that can run */
 	const char *const *expect, *const *ignore; /* titles or /PCRE/s */
 	size_t n_expect, n_ignore;
 	unsigned duration_s;     /* 0: each one's own */
