@@ -132,6 +132,7 @@ void line_parse(const char *raw, size_t len, size_t from, struct line *out)
 
 	*out = (struct line){ .s = raw, .len = len, .ctx = LINE_CTX_USER };
 	if (n) {
+		out->later = memmem(raw + at, n, " 0.000000]", 10) == NULL;
 		at += n;
 		out->ctx = LINE_CTX_CONSOLE;
 		at += caller(raw + at, len - at, &out->ctx);

@@ -18,6 +18,7 @@ struct line {
 	const char *s; /* the text without prefix and trailing blanks, not NUL-terminated */
 	size_t len;
 	uint64_t ctx;
+	bool later;        /* a time stamp other than zero */
 	bool questionable; /* a frame the unwinder is not sure of ("? func+0x1/0x2") */
 };
 

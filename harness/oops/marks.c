@@ -17,7 +17,7 @@
 	"^INFO: (?:possible (?:circular|recursive|irq) |inconsistent lock state|"                  \
 	"suspicious RCU usage|(?:HARDIRQ|SOFTIRQ|RECLAIM_FS)-safe -> |"                            \
 	"trying to register non-static key|rcu_\\S+ (?:self-)?detected (?:expedited )?stall|"      \
-	"task |(?:Allocated|Freed) in )"
+	"task |(?:Allocated|Freed) in |Slab 0x|Object 0x)"
 
 const struct oops_mark oops_marks[] = {
 	{ "BUG: KASAN:", NULL, 0 },

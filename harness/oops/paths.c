@@ -87,3 +87,4 @@ const struct oops_path path_irq_order = { irq_safe, two_locks, PICK_FIRST, NULL 
 const struct oops_path path_usage = { lock_then_trace, trace, PICK_FIRST, NULL };
 const struct oops_path path_lock_at = { lock_at, trace, PICK_FIRST, NULL };
 const struct oops_path path_usercopy = { trace, NULL, PICK_FIRST, "usercopy|__check" };
+const struct oops_path path_warn_usercopy = { trapped, trace, PICK_FIRST, "usercopy|__check" };

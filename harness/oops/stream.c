@@ -11,12 +11,14 @@
 
 #define RECENT_LINES 5
 #define RECENT_BYTES 512 /* of each */
+#define FIRST_LINES  5
 
 struct oops {
 	size_t keep;
 	struct oops_report *done;
 	size_t n_done, cap_done;
 	struct oops_regexes rx;
+	size_t n_first; /* lines seen, up to FIRST_LINES */
 	struct scan scan;
 	struct buf carry;  /* the line that has no end yet */
 	uint64_t line_pos; /* offset of its first byte */
@@ -31,7 +33,7 @@ struct oops {
 	bool suppressed;       /* somewhere in this console is what makes crashes uninteresting */
 	bool ran, booted, crashed; /* a system was up; a banner was seen; a report since then */
 	size_t boot_first;         /* the first report of this boot */
-	bool any_line, stamped;    /* a line was seen; one with a time stamp was */
+	bool stamped;              /* a line with a time stamp was seen */
 };
 
 /* Crashes of the test program or of its surroundings; the second text must follow in the line. */
@@ -152,17 +154,18 @@ static void open_report(struct oops *o, const struct oops_mark *m, const struct 
 }
 
 /* Text that only a running system prints: a kernel's line, a login prompt, the system calls that a
- * fuzzer logs ("tkill(r8, 0x13)"). A boot loader's words are none. */
+ * fuzzer logs ("r0 = socket(0x2, 0x1, 0x0)"). A boot loader's words are none. */
 static bool looks_alive(const struct line *l)
 {
-	size_t i = 0;
+	const char *paren = memchr(l->s, '(', l->len);
 
-	if (l->ctx != LINE_CTX_USER || line_has(l, "executing program") || line_has(l, "login:"))
+	if (l->ctx != LINE_CTX_USER)
+		return l->later; /* at zero it boots: some arches print a line before the banner */
+	if (line_has(l, "executing program") || line_has(l, "login:"))
 		return true;
-	while (i < l->len && (islower((unsigned char)l->s[i]) || isdigit((unsigned char)l->s[i]) ||
-			      l->s[i] == '_' || l->s[i] == '$'))
-		i++;
-	return i > 2 && i < l->len && l->s[i] == '(' && l->s[l->len - 1] == ')';
+	return paren && paren > l->s && l->s[l->len - 1] == ')' &&
+	       (islower((unsigned char)paren[-1]) || isdigit((unsigned char)paren[-1]) ||
+		isupper((unsigned char)paren[-1]) || paren[-1] == '_');
 }
 
 /* A boot banner: the first one is a boot, another one a reboot. Returns whether it is to be
@@ -229,12 +232,13 @@ static bool stamped(struct oops *o)
 	return o->stamped;
 }
 
-static void first_line(struct oops *o, const struct line *l, bool marked)
+/* Was a system running before what this console shows? Its first lines tell. */
+static void first_lines(struct oops *o, const struct line *l, bool marked)
 {
-	if (o->any_line || !l->len)
+	if (o->n_first == FIRST_LINES || !l->len)
 		return;
-	o->any_line = true;
-	o->ran = looks_alive(l) && !marked;
+	o->n_first++;
+	o->ran |= !o->booted && looks_alive(l) && !marked;
 }
 
 /* The first mark in a line, and where; what suppresses reports is noted on the way. */
@@ -268,7 +272,7 @@ static void take_line(struct oops *o, const char *raw, size_t len, uint64_t pos,
 		m = NULL;
 		line_parse(raw, len, 0, &l);
 	}
-	first_line(o, &l, m);
+	first_lines(o, &l, m);
 	if (m)
 		marked_line(o, m, &l, pos, end);
 	else if (o->open)
@@ -311,10 +315,11 @@ static void pass_lines(struct oops *o, const char *data, size_t len)
 
 	if (!len)
 		return;
-	if (!o->any_line) {
-		const char *nl = memchr(data, '\n', len);
-		line_parse(data, (size_t)(nl - data), 0, &l);
-		first_line(o, &l, false);
+	for (const char *p = data; o->n_first < FIRST_LINES && p < data + len;) {
+		const char *nl = memchr(p, '\n', (size_t)(data + len - p));
+		line_parse(p, (size_t)(nl - p), 0, &l);
+		first_lines(o, &l, false);
+		p = nl + 1;
 	}
 	for (int n = 0; n < RECENT_LINES && from > data; n++) {
 		const char *nl = memrchr(data, '\n', (size_t)(from - 1 - data));
