@@ -43,6 +43,8 @@ bool oops_is_heading(const struct oops_mark *m, const struct line *l, const char
 
 	if (raw + at < l->s)
 		return false;
+	if (m->flags & MARK_LINE && into)
+		return false;
 	if (m->flags & MARK_USER)
 		return true;
 	/* In a log with time stamps, a line without one is a program's unless it starts so. */

@@ -54,12 +54,8 @@ const struct oops_mark oops_marks[] = {
 	{ "Booting the kernel", NULL, MARK_BOOT },
 	{ "SYZFAIL:", NULL, MARK_USER },
 	{ "SYZFATAL:", NULL, MARK_USER },
-	{ "fatal error:",
-	  "^fatal error: (?:runtime|all goroutines|unexpected signal|"
-	  "concurrent map|out of memory|stack overflow|sync: |bad |"
-	  "schedule: |found |sweep|workbuf|malloc|casgstatus|.*goroutine)",
-	  MARK_USER },
-	{ "panic: runtime error:", NULL, MARK_USER },
+	{ "fatal error:", NULL, MARK_USER | MARK_LINE },
+	{ "panic: runtime error:", NULL, MARK_USER | MARK_LINE },
 	{ "FAULT_INJECTION: forcing a failure", NULL, MARK_FOREIGN },
 	{ "allocation failure", "^allocation failure: ", MARK_FOREIGN },
 };

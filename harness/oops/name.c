@@ -224,7 +224,7 @@ static size_t number(const char *p, const char **as)
 	while (isdigit((unsigned char)p[dec]))
 		dec++;
 	if (!word_char(p[skip + hex]) && (hex >= 6 || (skip && hex))) {
-		*as = dec == hex && !skip && hex < 12 ? "NUM" : "ADDR";
+		*as = "ADDR";
 		return skip + hex;
 	}
 	if (dec && !word_char(p[dec])) {

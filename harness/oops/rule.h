@@ -60,10 +60,11 @@ struct oops_mark {
 	unsigned flags;
 };
 
-#define MARK_USER    1u /* printed by a program, not by the kernel */
-#define MARK_SECOND  2u /* goes with a report that is open: a trap's second line */
-#define MARK_BOOT    4u /* a boot banner */
-#define MARK_FOREIGN 8u /* begins no report; announces somebody else's stack trace */
+#define MARK_USER    1u  /* printed by a program, not by the kernel */
+#define MARK_SECOND  2u  /* goes with a report that is open: a trap's second line */
+#define MARK_BOOT    4u  /* a boot banner */
+#define MARK_FOREIGN 8u  /* begins no report; announces somebody else's stack trace */
+#define MARK_LINE    16u /* begins its line */
 
 extern const struct oops_mark oops_marks[];
 extern const size_t oops_n_marks;

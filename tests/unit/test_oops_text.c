@@ -181,6 +181,7 @@ static void cleaned(void **state)
 		{ "age=624 cpu=0 pid=3", "age=NUM cpu=NUM pid=NUM" },
 		{ "ip6_fragment x86_64 kfence-17", "ip6_fragment x86_64 kfence-NUM" },
 		{ "stuck on CPU#3", "stuck on CPU" },
+		{ "subclass: 4294967295", "subclass: ADDR" },
 		{ "task syz-executor.12/34 in", "task syz-executor in" },
 		{ "trailing \t ", "trailing" },
 		{ "con\033trol", "con trol" },
