@@ -7,7 +7,9 @@
  * standing source of syzbot's reports against virt/kvm/kvm_main.c.
  * Needs: nothing but /dev/kvm; shows more with two CPUs and KASAN or KCSAN.
  */
+#include <linux/futex.h>
 #include <pthread.h>
+#include <sys/syscall.h>
 
 #include "kvmrepro/kvm.h"
 
@@ -56,6 +58,8 @@ int main(void)
 {
 	pthread_t threads[THREADS];
 
+	if (syscall(SYS_futex, &vm, FUTEX_WAKE, 1, NULL, NULL, 0) < 0 && errno == ENOSYS)
+		unsupported("threads need futexes (CONFIG_FUTEX)");
 	kvm = open_kvm();
 	pthread_barrier_init(&gate, NULL, THREADS + 1);
 	for (intptr_t i = 0; i < THREADS; i++) {
