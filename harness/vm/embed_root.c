@@ -12,14 +12,16 @@
  * and mount namespaces, and asks for the virtlogd daemon: a start takes 56 s then, with the root
  * here 0.3 s. None of it protects anything in a VM that has no disk and no network.
  */
-static const char qemu_conf[] = "user = \"root\"\n"
-				"group = \"root\"\n"
-				"security_driver = \"none\"\n"
-				"dynamic_ownership = 0\n"
-				"cgroup_controllers = []\n"
-				"namespaces = []\n"
-				"stdio_handler = \"file\"\n"
-				"remember_owner = 0\n";
+static const char for_all[] = "stdio_handler = \"file\"\n";
+
+/* Only root has these to give up; for another user they are errors. */
+static const char for_root[] = "user = \"root\"\n"
+			       "group = \"root\"\n"
+			       "security_driver = \"none\"\n"
+			       "dynamic_ownership = 0\n"
+			       "remember_owner = 0\n"
+			       "cgroup_controllers = []\n"
+			       "namespaces = []\n";
 
 /* libvirt keeps its cache in ROOT/cache/qemu; let that be a link to the lasting place. */
 static int link_cache(const char *root, struct err *err)
@@ -44,11 +46,12 @@ static int link_cache(const char *root, struct err *err)
 int embed_root_make(const char *root, struct err *err)
 {
 	cleanup_free char *etc = xasprintf("%s/etc", root);
-	cleanup_free char *conf = xasprintf("%s/qemu.conf", etc);
+	cleanup_free char *path = xasprintf("%s/qemu.conf", etc);
+	cleanup_free char *conf = xasprintf("%s%s", for_all, geteuid() ? "" : for_root);
 
 	if (fs_mkdirs(etc, err) || link_cache(root, err))
 		return -1;
-	return fs_write(conf, qemu_conf, sizeof(qemu_conf) - 1, err);
+	return fs_write(path, conf, strlen(conf), err);
 }
 
 char *embed_root_uri(const char *root)
