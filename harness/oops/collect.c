@@ -24,6 +24,7 @@ static const struct {
 	{ "BUG:", "stack guard page", END_MARKER },
 	{ "Unable to handle kernel", NULL, END_MARKER },
 	{ "Internal error:", NULL, END_MARKER },
+	{ "rust_kernel: panicked at", NULL, END_MARKER }, /* rust/helpers/bug.c: BUG() */
 	{ "kernel BUG at", NULL, END_MARKER },
 	{ "general protection fault", NULL, END_MARKER },
 	{ "divide error:", NULL, END_MARKER },
@@ -179,7 +180,8 @@ static unsigned mark_flags(const struct raw_report *r, const struct oops_mark *m
 {
 	if (!mark || first)
 		return 0;
-	if (mark->flags & MARK_SECOND || repeated(r, mark))
+	if (mark->flags & MARK_SECOND || repeated(r, mark) ||
+	    (mark->flags & MARK_TRAP && r->mark->flags & MARK_TRAPS))
 		return RLINE_OOPS | RLINE_SAME;
 	return RLINE_OOPS;
 }

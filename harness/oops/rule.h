@@ -65,6 +65,8 @@ struct oops_mark {
 #define MARK_BOOT    4u  /* a boot banner */
 #define MARK_FOREIGN 8u  /* begins no report; announces somebody else's stack trace */
 #define MARK_LINE    16u /* begins its line */
+#define MARK_TRAP    32u /* a trap that code may run into on purpose ... */
+#define MARK_TRAPS   64u /* ... as what has this mark does */
 
 extern const struct oops_mark oops_marks[];
 extern const size_t oops_n_marks;
