@@ -13,11 +13,12 @@ static const struct {
 	const char *mark, *word;
 	int ends;
 } endings[] = {
-	{ "BUG: KASAN:", NULL, END_RULER },         /* mm/kasan/report.c: end_report() */
-	{ "BUG: KFENCE:", NULL, END_RULER },        /* mm/kfence/report.c */
-	{ "BUG: KMSAN:", NULL, END_RULER },         /* mm/kmsan/report.c */
-	{ "BUG: KCSAN:", NULL, END_RULER },         /* kernel/kcsan/report.c */
-	{ "UBSAN:", NULL, END_RULER },              /* lib/ubsan.c: ubsan_epilogue() */
+	{ "BUG: KASAN:", NULL, END_RULER },  /* mm/kasan/report.c: end_report() */
+	{ "BUG: KFENCE:", NULL, END_RULER }, /* mm/kfence/report.c */
+	{ "BUG: KMSAN:", NULL, END_RULER },  /* mm/kmsan/report.c */
+	{ "BUG: KCSAN:", NULL, END_RULER },  /* kernel/kcsan/report.c */
+	{ "UBSAN:", NULL, END_RULER },       /* lib/ubsan.c: ubsan_epilogue() */
+	{ "WARNING:", "has bad", END_LINE },
 	{ "WARNING:", " at ", END_MARKER },         /* kernel/panic.c: print_oops_end_marker() */
 	{ "BUG:", "unable to handle", END_MARKER }, /* arch's die() */
 	{ "BUG:", "NULL pointer", END_MARKER },
@@ -34,11 +35,12 @@ static const struct {
 	{ "Booting the kernel", NULL, END_LINE },
 	{ "Linux version", NULL, END_LINE },
 	{ "SYZFAIL:", NULL, END_LINE },
-	{ "VFS: Close", NULL, END_LINE },
-	{ "unregister_netdevice", NULL, END_LINE },
+	{ "VFS: Close: file count is", NULL, END_LINE },
+	{ "unregister_netdevice: waiting for", NULL, END_LINE },
 	{ "BUG:", "Bad rss-counter", END_LINE },
 	{ "BUG:", "non-zero", END_LINE },
 	{ "BUG:", "Dentry", END_LINE },
+	{ "BUG:", "BUG: MAX_", END_LINE },
 };
 
 void collect_begin(struct raw_report *r, const struct oops_mark *mark, const struct line *l,

@@ -69,6 +69,9 @@ struct raw_report {
 	size_t idle; /* lines since it was complete */
 };
 
+/* Does raw, as it stands, show the function to blame (or is its title one without)? */
+bool oops_can_name(struct oops_regexes *rx, const struct raw_report *raw);
+
 /* Make out of raw. */
 void oops_evaluate(struct oops_regexes *rx, const struct raw_report *raw, struct oops_report *out);
 void oops_report_clear(struct oops_report *r);

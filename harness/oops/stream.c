@@ -29,6 +29,7 @@ struct oops {
 	size_t recent_next;
 	struct raw_report raw;
 	bool open;
+	bool sure;             /* the open report is complete, and it can be named */
 	bool evaluated, fresh; /* done[n_done] is the open report; as it stands now */
 	bool suppressed;       /* somewhere in this console is what makes crashes uninteresting */
 	bool ran, booted, crashed; /* a system was up; a banner was seen; a report since then */
@@ -262,6 +263,14 @@ static const struct oops_mark *find_mark(struct oops *o, const char *raw, size_t
 	return best;
 }
 
+/* The report has just come to what looks like its end. Where that is only the end of a stack trace,
+ * it may have been another trace than the one that tells whom to blame. */
+static void note_complete(struct oops *o)
+{
+	o->sure =
+		o->raw.ends != END_STACK || o->n_done == o->keep || oops_can_name(&o->rx, &o->raw);
+}
+
 static void take_line(struct oops *o, const char *raw, size_t len, uint64_t pos, uint64_t end)
 {
 	struct line l;
@@ -274,11 +283,15 @@ static void take_line(struct oops *o, const char *raw, size_t len, uint64_t pos,
 		line_parse(raw, len, 0, &l);
 	}
 	first_lines(o, &l, m);
+	bool was = o->open && o->raw.complete;
+	uint64_t start = o->raw.start;
+	o->fresh = false;
 	if (m)
 		marked_line(o, m, &l, pos, end);
 	else if (o->open)
 		collect_line(&o->raw, &l, NULL, end);
-	o->fresh = false;
+	if (o->open && o->raw.complete && (!was || start != o->raw.start))
+		note_complete(o);
 	if (o->open && collect_over(&o->raw))
 		close_report(o);
 	remember(o, raw, len);
@@ -389,14 +402,14 @@ void oops_finish(struct oops *o)
 
 enum oops_state oops_state(const struct oops *o)
 {
-	if (o->open && !o->raw.complete)
+	if (o->open && !(o->raw.complete && o->sure))
 		return OOPS_OPEN;
 	return o->open || o->n_done ? OOPS_COMPLETE : OOPS_NONE;
 }
 
 size_t oops_count(const struct oops *o)
 {
-	return o->n_done + (o->open && o->raw.complete && o->n_done < o->keep);
+	return o->n_done + (o->open && o->raw.complete && o->sure && o->n_done < o->keep);
 }
 
 const struct oops_report *oops_get(struct oops *o, size_t i)

@@ -366,6 +366,13 @@ static void collect_text(const struct title_try *t, struct oops_report *out)
 	out->text = buf_steal(&b);
 }
 
+bool oops_can_name(struct oops_regexes *rx, const struct raw_report *raw)
+{
+	struct title_try t = { .rx = rx, .raw = raw, .end = find_end(raw) };
+
+	return find_rule(&t) ? !t.no_frames : !t.matched;
+}
+
 void oops_evaluate(struct oops_regexes *rx, const struct raw_report *raw, struct oops_report *out)
 {
 	struct title_try t = { .rx = rx, .raw = raw, .end = find_end(raw) };

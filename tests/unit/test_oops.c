@@ -162,7 +162,7 @@ static const struct {
 	  "\nstack backtrace:\n" CPU "Call Trace:\n kvm_dev_ioctl+0x1/0x2\n",
 	  "an unrelated line\n" },
 	{ "INFO: task a.out:7 blocked for more than 120 seconds.\n"
-	  "Call Trace:\n <TASK>\n schedule+0x1/0x2\n kvm_wait+0x1/0x2\n",
+	  "Call Trace:\n <TASK>\n schedule+0x1/0x2\n kvm_vm_ioctl+0x1/0x2\n",
 	  " </TASK>\n" },
 	{ "watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [a.out:7]\n" CPU
 	  "RIP: 0010:kvm_wait+0x1/0x2\nCall Trace:\n <TASK>\n kvm_vcpu_ioctl+0x1/0x2\n",
