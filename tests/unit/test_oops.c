@@ -1,6 +1,5 @@
 /* The classifier as a whole: rules' tables, streaming, several reports, matching, bad input. */
 #include "base/buf.h"
-#include "base/clock.h"
 #include "oops/match.h"
 #include "oops/oops.h"
 #include "oops/report.h"
@@ -11,6 +10,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -165,7 +165,8 @@ static const struct {
 	  "Call Trace:\n <TASK>\n schedule+0x1/0x2\n kvm_vm_ioctl+0x1/0x2\n",
 	  " </TASK>\n" },
 	{ "watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [a.out:7]\n" CPU
-	  "RIP: 0010:kvm_wait+0x1/0x2\nCall Trace:\n <TASK>\n kvm_vcpu_ioctl+0x1/0x2\n",
+	  "RIP: 0010:kvm_wait+0x1/0x2\nCall Trace:\n <TASK>\n kvm_vcpu_ioctl+0x1/0x2\n "
+	  "do_syscall_64+0x1/0x2\n",
 	  " </TASK>\n" },
 	{ "Kernel panic - not syncing: sysrq triggered crash\n" CPU TRACE,
 	  "---[ end Kernel panic - not syncing: sysrq triggered crash ]---\n" },
@@ -253,6 +254,12 @@ static void matched(void **state)
 	assert_int_equal(oops_matcher_new("", &m, &err), -1);
 }
 
+/* CPU time, so that a busy machine makes no difference. */
+static int64_t cpu_ms(void)
+{
+	return (int64_t)clock() * 1000 / CLOCKS_PER_SEC;
+}
+
 /* A megabyte of one thing; the time for two megabytes must not be four times as long. */
 static int64_t time_of(const char *head, const char *unit, size_t bytes)
 {
@@ -261,9 +268,9 @@ static int64_t time_of(const char *head, const char *unit, size_t bytes)
 	buf_adds(&b, head);
 	while (b.len < bytes)
 		buf_adds(&b, unit);
-	int64_t start = clock_ms();
+	int64_t start = cpu_ms();
 	struct oops *o = feed(b.data, b.len, b.len, SIZE_MAX);
-	int64_t took = clock_ms() - start;
+	int64_t took = cpu_ms() - start;
 	oops_free(o);
 	buf_free(&b);
 	return took;
