@@ -6,7 +6,8 @@
 
 /* kernel/panic.c __warn(), lockdep's headings, the unwinders' complaints about stacks. */
 #define WARNING_FORMS                                                                              \
-	"^WARNING: (?:CPU: \\d+ PID: \\d+ at |\\S+:\\d+ at |possible (?:circular|recursive|irq) |" \
+	"^WARNING: (?:CPU: \\d+ PID: \\d+ at |at \\S+:\\d+ |\\S+:\\d+ at |possible "               \
+	"(?:circular|recursive|irq) |"                                                             \
 	"inconsistent lock state|suspicious RCU usage|bad unlock balance|bad contention|"          \
 	"held lock freed|lock held when returning|Nested lock was not|\\S+/\\d+ still has locks|"  \
 	"(?:HARDIRQ|SOFTIRQ|RECLAIM_FS)-safe -> |kernel stack |stack recursion |"                  \

@@ -1,7 +1,8 @@
 /* Title rules: WARNING and INFO lines. */
 #include "oops/rules.h"
 
-#define AT_FILE "WARNING: (?:CPU: \\d+ PID: \\d+ at )?(?:\\./)?"
+/* Behind the kernel's directory, which out-of-tree builds print too. */
+#define AT_FILE "WARNING:.*?[ /]"
 
 const struct oops_rule oops_rules_warn[] = {
 	{ .mark = "WARNING:",
@@ -52,7 +53,7 @@ const struct oops_rule oops_rules_warn[] = {
 	  .path = &path_urb,
 	  .source = "drivers/usb/core/urb.c: usb_submit_urb()" },
 	{ .mark = "WARNING:",
-	  .re = "WARNING: CPU: \\d+ PID: \\d+ at \\S+(?: " RE_FUNC ")?",
+	  .re = "WARNING: (?:CPU: \\d+ PID: \\d+ )?at \\S+:\\d+",
 	  .title = "WARNING in $F",
 	  .path = &path_warn,
 	  .source = "kernel/panic.c: __warn()" },

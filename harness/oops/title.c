@@ -97,6 +97,9 @@ static bool step_line(struct walk *w, const char *s, size_t len)
 		return frame_start(s, len);
 	case STEP_MATCH:
 	case STEP_HERE:
+		/* A symbolizer's extra line: the one that the kernel printed follows. */
+		if (len > 9 && !memcmp(s + len - 9, " [inline]", 9))
+			return false;
 		if (!oops_match_re(w->t->rx, w->step->re, s, len, g, 2))
 			return w->step->kind == STEP_HERE;
 		if (g[0].s ? frame_name(g[0].s, g[0].len, &f) != 0 : frame_pc(s, len, &f))

@@ -57,6 +57,15 @@ static const struct {
 	{ WARN, "WARNING in kvm_wait" },
 	{ GPF, "general protection fault in kvm_wait" },
 	{ "Oops: " GPF, "general protection fault in kvm_wait" },
+	{ "WARNING: at kernel/a.c:1 kvm_wait+0x1/0x2()\n" CPU TRACE, "WARNING in kvm_vcpu_ioctl" },
+	{ "WARNING: CPU: 0 PID: 7 at /build/linux/lib/refcount.c:28 "
+	  "refcount_warn_saturate+0x1/0x2\n" CPU
+	  "RIP: 0010:refcount_warn_saturate+0x1/0x2\n" TRACE END,
+	  "WARNING: refcount bug in kvm_vcpu_ioctl" },
+	{ "BUG: KASAN: use-after-free in kvm_get_bus include/linux/kvm_host.h:5 [inline]\n"
+	  "BUG: KASAN: use-after-free in kvm_io_bus_read+0x1/0x2 virt/kvm/kvm_main.c:9\n"
+	  "Read of size 8 at addr ffff888 by task a.out/7\n" CPU TRACE RULER,
+	  "KASAN: use-after-free Read in kvm_io_bus_read" },
 	{ "BUG: Bad rss-counter state mm:00000000 type:MM_FILEPAGES val:1\n",
 	  "BUG: Bad rss-counter state" },
 	{ "BUG: non-zero pgtables_bytes on freeing mm: 4096\n",
