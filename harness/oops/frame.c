@@ -233,14 +233,17 @@ unsigned frame_start(const char *s, size_t len)
 		NULL,
 	};
 
+	size_t i = blanks(s, len);
+
 	if (!memchr(s, ':', len))
 		return 0;
+	if (i == len || !strchr("ABCFUb[(<", s[i])) /* only another writer's may be further in */
+		return memmem(s, len, "Call Trace", 10) != NULL;
 	if (frame_call_trace(s, len))
 		return 1;
 	for (unsigned k = 0; words[k]; k++)
 		if (memmem(s, len, words[k], strlen(words[k])))
 			return 2 + k;
 	/* mm/kmemleak.c print_unreferenced(); lockdep's "stack backtrace:" is only a heading. */
-	const char *b = memmem(s, len, "  backtrace", 11);
-	return b && memchr(b, ':', len - (size_t)(b - s)) ? 30 : 0;
+	return i > 1 && len - i >= 9 && !memcmp(s + i, "backtrace", 9) ? 30 : 0;
 }

@@ -147,9 +147,9 @@ void line_parse(const char *raw, size_t len, size_t from, struct line *out)
 	/* journalctl -o short-monotonic puts the host and "kernel: " after the stamp. */
 	if (at && out->ctx == LINE_CTX_CONSOLE) {
 		size_t window = len - at < 80 ? len - at : 80;
-		const char *k = memmem(raw + at, window, " kernel: ", 9);
-		if (k && !memchr(raw + at, ' ', (size_t)(k - raw) - at))
-			at = (size_t)(k - raw) + 9;
+		const char *host = memchr(raw + at, ' ', window);
+		if (host && len - (size_t)(host - raw) >= 9 && !memcmp(host, " kernel: ", 9))
+			at = (size_t)(host - raw) + 9;
 	}
 	out->s = raw + at;
 	out->len = len - at;
