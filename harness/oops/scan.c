@@ -133,10 +133,13 @@ __attribute__((target("avx2"))) static inline __m256i lookup(const uint8_t *low,
 __attribute__((target("avx2"))) static size_t find_avx2(const struct scan *s, const char *data,
 							size_t len, size_t *from)
 {
+	const size_t span = 32 + SCAN_PRINT - 1;
 	size_t i = *from, found;
 
-	for (; i + 32 + SCAN_PRINT <= len; i += 32) {
-		const char *p = data + i;
+	for (size_t at; i + SCAN_PRINT <= len && len >= span; i = at + 32) {
+		/* The last step looks back over what is known, rather than byte by byte ahead. */
+		at = i + span > len ? len - span : i;
+		const char *p = data + at;
 		__m256i b = lookup(s->low[0], s->high[0], _mm256_loadu_si256((const void *)p));
 		b = _mm256_and_si256(b, lookup(s->low[1], s->high[1],
 					       _mm256_loadu_si256((const void *)(p + 1))));
@@ -150,10 +153,11 @@ __attribute__((target("avx2"))) static size_t find_avx2(const struct scan *s, co
 			continue;
 		uint8_t bits[32];
 		_mm256_storeu_si256((void *)bits, b);
+		hits &= ~0u << (i - at);
 		for (; hits; hits &= hits - 1) {
 			unsigned k = (unsigned)__builtin_ctz(hits);
-			if (confirm(s, data, len, i + k, bits[k], &found)) {
-				*from = i + k + 1;
+			if (confirm(s, data, len, at + k, bits[k], &found)) {
+				*from = at + k + 1;
 				return found;
 			}
 		}
@@ -176,10 +180,13 @@ __attribute__((target("ssse3"))) static inline __m128i lookup16(const uint8_t *l
 __attribute__((target("ssse3"))) static size_t find_ssse3(const struct scan *s, const char *data,
 							  size_t len, size_t *from)
 {
+	const size_t span = 16 + SCAN_PRINT - 1;
 	size_t i = *from, found;
 
-	for (; i + 16 + SCAN_PRINT <= len; i += 16) {
-		const char *p = data + i;
+	for (size_t at; i + SCAN_PRINT <= len && len >= span; i = at + 16) {
+		/* The last step looks back over what is known, rather than byte by byte ahead. */
+		at = i + span > len ? len - span : i;
+		const char *p = data + at;
 		__m128i b = lookup16(s->low[0], s->high[0], _mm_loadu_si128((const void *)p));
 		b = _mm_and_si128(
 			b, lookup16(s->low[1], s->high[1], _mm_loadu_si128((const void *)(p + 1))));
@@ -192,10 +199,11 @@ __attribute__((target("ssse3"))) static size_t find_ssse3(const struct scan *s, 
 		uint8_t bits[16];
 		if (hits)
 			_mm_storeu_si128((void *)bits, b);
+		hits &= ~0u << (i - at);
 		for (; hits; hits &= hits - 1) {
 			unsigned k = (unsigned)__builtin_ctz(hits);
-			if (confirm(s, data, len, i + k, bits[k], &found)) {
-				*from = i + k + 1;
+			if (confirm(s, data, len, at + k, bits[k], &found)) {
+				*from = at + k + 1;
 				return found;
 			}
 		}
