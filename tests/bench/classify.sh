@@ -91,6 +91,7 @@ measure() {
 	local name=$1 bytes
 	bytes=$(stat -c %s "$2")
 	shift 2
+	# shellcheck disable=SC2016 # the inner shell expands it
 	for _ in 1 2 3 4 5; do
 		/usr/bin/env bash -c 'TIMEFORMAT="%R %U %S"; time "$@" >"$0" 2>&1 || :' "$T/out" "$@" 2>&1
 	done | python3 -c '
