@@ -22,14 +22,15 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define QUIET_MS          1000  /* no output for so long: a report without an end marker is over */
-#define COMPLETE_QUIET_MS 60    /* what follows the end of a report at once is evidence too */
-#define SETTLE_QUIET_MS   300   /* for the report behind a reset, a failed canary, ... */
-#define SETTLE_LIMIT_MS   10000 /* a console that never falls quiet is cut off */
-#define POWER_OFF_MS      5000  /* from "done" to the kernel's last word */
-#define DIED_MS           2000  /* from the end of a line to libvirt's word why */
-#define SPARE_MS          30000 /* guest time that init may take beside the reproducers */
-#define FRAMES_A_TURN     256   /* so that an agent's flood does not starve the console */
+#define QUIET_MS          1000   /* no output for so long: a report without an end marker is over */
+#define COMPLETE_QUIET_MS 60     /* what follows the end of a report at once is evidence too */
+#define SETTLE_QUIET_MS   300    /* for the report behind a reset, a failed canary, ... */
+#define SETTLE_LIMIT_MS   10000  /* a console that never falls quiet is cut off */
+#define POWER_OFF_MS      5000   /* from "done" to the kernel's last word */
+#define DIED_MS           2000   /* from the end of a line to libvirt's word why */
+#define SPARE_MS          120000 /* guest time that init may take beside the reproducers */
+#define SPARE_REPRO_MS    60000  /* and for each of them, to kill it and to drain its output */
+#define FRAMES_A_TURN     256    /* so that an agent's flood does not starve the console */
 
 static void random_hex(char *out, size_t bytes)
 {
@@ -144,7 +145,8 @@ static bool overdue(const struct trial *t)
 	int64_t budget = SPARE_MS;
 
 	for (size_t i = 0; i < t->config->repros->n; i++)
-		budget += t->config->repros->v[i].duration_ms + (int64_t)l->stuck_ms;
+		budget +=
+			t->config->repros->v[i].duration_ms + (int64_t)l->stuck_ms + SPARE_REPRO_MS;
 	return t->phase == PHASE_RUN && t->guest_ms - t->guest_go_ms > budget;
 }
 
