@@ -78,6 +78,10 @@ static void add(struct raw_report *r, const struct line *l, unsigned flags)
 		flags |= RLINE_DOUBTFUL;
 	r->lines[r->n_lines++] = (struct rline){ (uint32_t)r->text.len, (uint32_t)l->len, flags };
 	buf_add(&r->text, l->s, l->len);
+	/* A serial line's noise must not cut the report, which is a string. */
+	for (char *p = r->text.data + r->text.len - l->len;
+	     (p = memchr(p, '\0', (size_t)(r->text.data + r->text.len - p))); p++)
+		*p = '?';
 	buf_addc(&r->text, '\n');
 }
 

@@ -364,8 +364,6 @@ static const char *const skipped[] = {
 	"ftrace_",
 	"^trace_",
 	/* entering the kernel */
-	"^entry_",
-	"^ret_from_",
 	"restore_regs",
 	/* the unwinder's own */
 	"stack_trace_",

@@ -338,8 +338,21 @@ static const char *check_traces(const struct title_try *t)
 	return any ? NULL : "no stack trace in the report";
 }
 
+/* A sanitizer's report is closed by a ruler; the same task began another one before that. */
+static bool interrupted(const struct raw_report *raw)
+{
+	if (raw->ends != END_RULER || raw->ctx == LINE_CTX_CONSOLE || raw->ctx == LINE_CTX_USER)
+		return false;
+	for (size_t i = raw->first + 1; i < raw->n_lines; i++)
+		if (raw->lines[i].flags & RLINE_OOPS && !(raw->lines[i].flags & RLINE_SAME))
+			return true;
+	return false;
+}
+
 static void judge(const struct title_try *t, struct oops_report *out)
 {
+	if (interrupted(t->raw))
+		corrupt(out, "another report began inside this one");
 	if (!t->rule && t->matched)
 		corrupt(out, "a heading without the lines that belong to it");
 	if (t->rule && t->rule->path && t->no_frames)

@@ -225,6 +225,20 @@ static void several(void **state)
 	oops_free(o);
 }
 
+/* Noise on the line: the report goes on behind it. */
+static void noisy(void **state)
+{
+	static const char text[] = "BUG: scheduling while atomic: a\0b/7/0x2\n" CPU TRACE;
+
+	(void)state;
+	struct oops *o = feed(text, sizeof(text) - 1, 5, 1);
+	assert_string_equal(oops_get(o, 0)->title,
+			    "BUG: scheduling while atomic in kvm_vcpu_ioctl");
+	assert_non_null(strstr(oops_get(o, 0)->text, "a?b/7"));
+	assert_non_null(strstr(oops_get(o, 0)->text, "</TASK>"));
+	oops_free(o);
+}
+
 static void matched(void **state)
 {
 	static const struct {
@@ -323,8 +337,9 @@ static void linear(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rules),   cmocka_unit_test(named),   cmocka_unit_test(completed),
-		cmocka_unit_test(several), cmocka_unit_test(matched), cmocka_unit_test(linear),
+		cmocka_unit_test(rules),   cmocka_unit_test(named), cmocka_unit_test(completed),
+		cmocka_unit_test(several), cmocka_unit_test(noisy), cmocka_unit_test(matched),
+		cmocka_unit_test(linear),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
