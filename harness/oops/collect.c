@@ -36,6 +36,7 @@ static const struct {
 	{ "Linux version", NULL, END_LINE },
 	{ "SYZFAIL:", NULL, END_LINE },
 	{ "VFS: Close: file count is", NULL, END_LINE },
+	{ "VFS: Busy inodes after unmount", NULL, END_LINE },
 	{ "unregister_netdevice: waiting for", NULL, END_LINE },
 	{ "BUG:", "Bad rss-counter", END_LINE },
 	{ "BUG:", "non-zero", END_LINE },

@@ -50,6 +50,7 @@ const struct oops_mark oops_marks[] = {
 	{ "unreferenced object", "^unreferenced object 0x", MARK_USER | MARK_SECOND },
 	{ "unregister_netdevice: waiting for", "free\\. Usage count|to become free", 0 },
 	{ "VFS: Close: file count is", NULL, 0 },
+	{ "VFS: Busy inodes after unmount", NULL, 0 },
 	{ "trusty: panic", NULL, 0 },
 	{ "Linux version", "^Linux version \\d", MARK_BOOT },
 	{ "Booting the kernel", NULL, MARK_BOOT },

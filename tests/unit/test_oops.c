@@ -106,6 +106,18 @@ static const struct {
 	{ "Kernel panic - not syncing: stack-protector: Kernel stack is corrupted in: "
 	  "kvm_wait+0x1/0x2\n",
 	  "kernel panic: stack is corrupted in kvm_wait" },
+	{ "VFS: Busy inodes after unmount of loop0 (ext4)\n",
+	  "VFS: Busy inodes after unmount (use-after-free)" },
+	{ "BUG: Bad page state in process a.out  pfn:1234\npage:1 refcount:0\n" CPU
+	  "Call Trace:\n <TASK>\n dump_stack_lvl+0x1/0x2\n bad_page+0x1/0x2\n"
+	  " free_unref_page+0x1/0x2\n kvm_free_memslot+0x1/0x2\n </TASK>\n",
+	  "BUG: Bad page state in kvm_free_memslot" },
+	{ "BUG: TASK stack guard page was hit at 1 (stack is 2..3)\n" CPU
+	  "RIP: 0010:kvm_wait+0x1/0x2\n" TRACE END,
+	  "BUG: stack guard page was hit in kvm_vcpu_ioctl" },
+	{ "------------[ cut here ]------------\nUBSAN: array-index-out-of-bounds in a.c:1:2\n" CPU
+		  TRACE "---[ end trace ]---\n",
+	  "UBSAN: array-index-out-of-bounds in kvm_vcpu_ioctl" },
 	{ "SYZFAIL: failed to mmap\n", "SYZFAIL: failed to mmap" },
 	{ "fatal error: all goroutines are asleep - deadlock!\n", "go runtime error" },
 	{ "unregister_netdevice: waiting for lo to become free. Usage count = 2\n",
