@@ -15,19 +15,18 @@ is() {
 }
 
 # One row a log: its title, type and flags.
-while IFS=$'\t' read -r log type flags title; do
-	case $log in '#'*) continue ;; esac
-	run "$KVMREPRO" classify --format json "$data/$log.log"
-	if [ "$title" = - ]; then
-		is "$(field title)" None "$log: no crash"
-		continue
-	fi
-	is "$(field title)|$(field type)" "$title|$type" "$log: $title"
-	got=
-	for f in corrupted suppressed panicked; do
-		[ "$(field $f)" = True ] && got=${got:+$got,}$f
-	done
-	is "${got:--}" "$flags" "$log: flags $flags"
+"$KVMREPRO" classify --format json "$data"/*.log | python3 -c '
+import json, os, sys
+for l in sys.stdin:
+    r = json.loads(l)
+    flags = ",".join(f for f in ("corrupted", "suppressed", "panicked") if r.get(f))
+    print(os.path.basename(r["file"])[:-4], r.get("type") or "-", flags or "-", r["title"] or "-",
+          sep="\t")' >"$T/rows"
+while IFS= read -r row; do
+	case $row in '#'*) continue ;; esac
+	row=${row/$'\t'none$'\t'/$'\t'-$'\t'}
+	grep -qxF -- "$row" "$T/rows"
+	result $? "${row//$'\t'/ }"
 done <"$data/expected"
 
 # What it prints, and exit statuses.
