@@ -18,7 +18,7 @@
 #define CHUNK_BYTES (64 * 1024)
 
 /* Reports held back while more of the log is read: a panic behind them is theirs. */
-#define HELD_REPORTS 64
+#define HELD_REPORTS 16
 
 struct classify_opts {
 	const char *format, *vmlinux, *modules;
