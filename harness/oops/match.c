@@ -20,6 +20,7 @@
 
 struct oops_matcher {
 	char *title; /* spelled alike; NULL: re */
+	char *inner; /* the same without a mail's decoration, which a title may look like */
 	pcre2_code *re;
 };
 
@@ -119,8 +120,10 @@ int oops_matcher_new(const char *text, struct oops_matcher **out, struct err *er
 	if (len > 1 && text[0] == '/' && text[len - 1] == '/')
 		rc = new_regex(m, text + 1, len - 2, err);
 	else
-		m->title = spelling(subject(text));
-	if (!rc && m->title && !*m->title)
+		m->title = spelling(text);
+	if (m->title)
+		m->inner = spelling(subject(text));
+	if (!rc && m->title && !*m->inner)
 		rc = err_set(err, ERR_INPUT, "an empty title matches nothing");
 	if (rc) {
 		oops_matcher_free(m);
@@ -136,6 +139,7 @@ void oops_matcher_free(struct oops_matcher *m)
 		return;
 	pcre2_code_free(m->re);
 	free(m->title);
+	free(m->inner);
 	free(m);
 }
 
@@ -159,7 +163,7 @@ bool oops_matcher_test_title(const struct oops_matcher *m, const char *title)
 	if (m->re)
 		return test_regex(m, title);
 	char *other = spelling(title);
-	bool same = !strcmp(m->title, other);
+	bool same = !strcmp(m->title, other) || !strcmp(m->inner, other);
 	free(other);
 	return same;
 }

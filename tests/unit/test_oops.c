@@ -273,6 +273,7 @@ static void matched(void **state)
 		{ "/^WARNING in kvm_/", "WARNING in kvm_wait", true },
 		{ "/kvm_.*dead/", "WARNING in kvm_wait", false },
 		{ "/", "WARNING in kvm_wait", false },
+		{ "re: a title like a mail in f", "re: a title like a mail in f", true },
 	};
 	struct oops_matcher *m;
 	struct err err;
