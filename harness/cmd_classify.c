@@ -4,8 +4,8 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "oops/match.h"
 #include "oops/oops.h"
+#include "filter.h"
 #include "symbols.h"
 
 #include <errno.h>
@@ -75,18 +75,10 @@ static const struct opt classify_opt_table[] = {
 
 struct classify {
 	const struct classify_opts *opts;
-	struct oops_matcher **expect, **ignore;
+	struct filter filter;
 	struct symbols *symbols; /* NULL without --vmlinux */
 	bool json, found;
 };
-
-static bool any_matches(struct oops_matcher *const *m, size_t n, const struct oops_report *r)
-{
-	for (size_t i = 0; i < n; i++)
-		if (oops_matcher_test(m[i], r))
-			return true;
-	return false;
-}
 
 /* Bytes of a log as JSON text: what is not UTF-8 is escaped. */
 static json_t *text_json(const char *s)
@@ -205,9 +197,9 @@ static int drain(struct log *log, bool end, struct err *err)
 	n = end ? n : n - HELD_REPORTS;
 	for (size_t i = 0; i < n && (opts->all || !log->shown); i++) {
 		const struct oops_report *r = oops_get(log->oops, i);
-		if (any_matches(log->c->ignore, opts->ignore.n, r))
+		if (filter_ignores(&log->c->filter, r))
 			continue;
-		bool expected = any_matches(log->c->expect, opts->expect.n, r);
+		bool expected = filter_expects(&log->c->filter, r);
 		log->shown++;
 		log->c->found |= expected || !opts->expect.n;
 		if (!log->c->json)
@@ -264,30 +256,14 @@ static int classify_file(struct classify *c, const char *file, struct err *err)
 	return rc;
 }
 
-static void free_matchers(struct oops_matcher **m, size_t n)
-{
-	for (size_t i = 0; m && i < n; i++)
-		oops_matcher_free(m[i]);
-	free(m);
-}
-
-static int new_matchers(const struct opt_list *list, struct oops_matcher ***out, struct err *err)
-{
-	*out = xcalloc(list->n + 1, sizeof(**out));
-	for (size_t i = 0; i < list->n; i++)
-		if (oops_matcher_new(list->items[i], &(*out)[i], err))
-			return -1;
-	return 0;
-}
-
 /* A log that cannot be read does not keep the others from being read. */
 static int classify_all(struct classify *c, int argc, char **argv, struct err *err)
 {
 	struct err one;
 	int rc = 0;
 
-	if (new_matchers(&c->opts->expect, &c->expect, err) ||
-	    new_matchers(&c->opts->ignore, &c->ignore, err))
+	if (filter_init(c->opts->expect.items, c->opts->expect.n, c->opts->ignore.items,
+			c->opts->ignore.n, &c->filter, err))
 		return -1;
 	if (c->opts->vmlinux && symbols_open(c->opts->vmlinux, c->opts->modules, &c->symbols, err))
 		return -1;
@@ -315,8 +291,7 @@ static int run(const void *opts, int argc, char **argv, struct err *err)
 	c.json = !strcmp(c.opts->format, "json");
 	rc = classify_all(&c, argc, argv, err);
 	symbols_free(c.symbols);
-	free_matchers(c.expect, c.opts->expect.n);
-	free_matchers(c.ignore, c.opts->ignore.n);
+	filter_free(&c.filter);
 	if (rc)
 		return -1;
 	return c.found && c.opts->exit_code ? 1 : 0;

@@ -14,7 +14,7 @@
 #include <string.h>
 
 struct run_options {
-	const char *kernel, *modules, *append, *engine, *accel, *connect, *out, *format;
+	const char *kernel, *modules, *vmlinux, *append, *engine, *accel, *connect, *out, *format;
 	struct opt_list repros, expect, ignore;
 	long runs, jobs, duration, boot_timeout, memory, smp;
 	bool verbose;
@@ -52,6 +52,8 @@ static const struct opt run_opts[] = {
 	{ "modules", OPT_STRING, FIELD(modules), "DIR", 0, 0, NULL, NULL,
 	  "where the kernel's modules are [beside the kernel's built tree or package, else "
 	  "/lib/modules, by the release in the image]" },
+	{ "vmlinux", OPT_STRING, FIELD(vmlinux), "FILE", 0, 0, NULL, NULL,
+	  "the kernel with debug information: add source lines and inlined functions to reports" },
 	{ "accel", OPT_CHOICE, FIELD(accel), "WHICH", 0, 0, accels, "auto",
 	  "what runs the guest's code" },
 	{ "engine", OPT_STRING, FIELD(engine), "WHICH", 0, 0, NULL, "auto",
@@ -91,6 +93,12 @@ static int finished(void *opaque, struct trial_result *result, struct err *err)
 	cleanup_buf struct buf text = BUF_INIT;
 	struct outcome *mine = &run->outcomes[result->number];
 
+	if (run->session.symbols && result->report) {
+		char *plain = result->report;
+
+		result->report = symbols_add(run->session.symbols, plain);
+		free(plain);
+	}
 	run_json_add_trial(run->json, result, &run->session.repros);
 	int rc = store_trial(&run->store, result, &run->session.repros, err) ||
 		 store_run(&run->store, run->json, err);
@@ -195,6 +203,7 @@ static int run_main(const void *opts, int argc, char **argv, struct err *err)
 	const struct session_options so = {
 		.kernel = o->kernel,
 		.modules = o->modules,
+		.vmlinux = o->vmlinux,
 		.append = o->append,
 		.engine = o->engine,
 		.accel = o->accel,

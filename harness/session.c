@@ -98,7 +98,11 @@ int session_prepare(const struct session_options *options, struct session *sessi
 	    reproducers_resolve(options->repros, options->n_repros, options->duration_s * 1000,
 				&session->catalogue, &session->repros, diag, err))
 		return -1;
-	return open_kernel(options, session, err);
+	if (open_kernel(options, session, err))
+		return -1;
+	if (!options->vmlinux)
+		return 0;
+	return symbols_open(options->vmlinux, session->modules.dir, &session->symbols, err);
 }
 
 static int check_needs(const struct session_options *o, const struct session *s, struct err *err)
@@ -209,6 +213,7 @@ void session_close(struct session *session)
 	catalogue_free(&session->catalogue);
 	reproducers_free(&session->repros);
 	filter_free(&session->filter);
+	symbols_free(session->symbols);
 	buf_free(&session->initramfs);
 	free(session->workdir);
 	free(session->cmdline);

@@ -11,6 +11,7 @@
 #include "kernel/image.h"
 #include "kernel/modules.h"
 #include "reproducer.h"
+#include "symbols.h"
 #include "trial.h"
 #include "vm/accel.h"
 #include "vm/engine.h"
@@ -22,6 +23,7 @@
 struct session_options {
 	const char *kernel;  /* NULL only with the replay engine */
 	const char *modules; /* --modules, or NULL */
+	const char *vmlinux; /* with debug information, or NULL */
 	const char *append;  /* more kernel arguments, or NULL */
 	const char *engine;  /* "auto", "libvirt", "replay:DIR" */
 	const char *accel;   /* "auto", "kvm", "tcg" */
@@ -42,7 +44,8 @@ struct session {
 	struct catalogue catalogue;
 	struct reproducers repros;
 	struct filter filter;
-	struct buf initramfs; /* all but the plan */
+	struct symbols *symbols; /* NULL without a vmlinux */
+	struct buf initramfs;    /* all but the plan */
 	char *workdir;
 	char *cmdline;
 	const struct engine *engine;
