@@ -20,4 +20,5 @@
 
 EMBED(guest, KVMREPRO_GUEST)
 EMBED(domain_xml, "images/domain.xml.in")
+EMBED(bochsrc, "images/bochsrc.in")
 EMBED(catalogue, "repro/catalogue")

@@ -15,6 +15,9 @@ struct embed embed_guest(void);
 /* The template of the domain's XML, images/domain.xml.in. */
 struct embed embed_domain_xml(void);
 
+/* The template of Bochs's configuration, images/bochsrc.in. */
+struct embed embed_bochsrc(void);
+
 /* The catalogue of reproducers, repro/catalogue. */
 struct embed embed_catalogue(void);
 

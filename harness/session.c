@@ -23,7 +23,7 @@
 
 /* Detectors answer in seconds, later where the guest runs slower. A hung task is noticed after one
  * to two periods (kernel/hung_task.c). */
-static const struct {
+static const struct pace {
 	unsigned boot_s, detector_ms;
 } by_accel[] = {
 	[ACCEL_NONE] = { 60, 1000 },
@@ -31,7 +31,16 @@ static const struct {
 	[ACCEL_TCG] = { 120, 20000 },
 };
 
+static const struct pace with_bochs = { 300, 60000 };
+
 #define STUCK_SPARE_MS 5000
+
+/* What a VM gets that the user said nothing of. Bochs takes the longer to start the more memory a
+ * VM has, and is one CPU. */
+#define MEMORY_MIB       1024
+#define VCPUS            2
+#define BOCHS_MEMORY_MIB 256
+#define BOCHS_VCPUS      1
 
 static int choose_engine(const struct session_options *o, struct session *s, struct err *err)
 {
@@ -43,18 +52,50 @@ static int choose_engine(const struct session_options *o, struct session *s, str
 		s->engine_config.replay = o->engine + sizeof(replay) - 1;
 		return 0;
 	}
-	if (strcmp(o->engine, "auto") && strcmp(o->engine, "libvirt"))
+	s->engine = strcmp(o->engine, "bochs") ? &engine_libvirt : &engine_bochs;
+	if (strcmp(o->engine, "auto") && strcmp(o->engine, s->engine->name))
 		return err_set(err, ERR_INPUT,
-			       "--engine takes one of auto, libvirt, replay:DIR, not '%s'",
+			       "--engine takes one of auto, libvirt, bochs, replay:DIR, not '%s'",
 			       o->engine);
-	s->engine = &engine_libvirt;
 	return 0;
+}
+
+/* The first reproducer that was asked for and needs VMX, where the engine is ours to choose. */
+static const struct reproducer *vmx_wish(const struct session_options *o, const struct session *s)
+{
+	if (strcmp(o->engine, "auto") || strcmp(o->accel, "auto") || o->connect)
+		return NULL;
+	for (size_t i = 0; o->n_repros && i < s->repros.n; i++)
+		if (s->repros.v[i].needs == NEEDS_VMX)
+			return &s->repros.v[i];
+	return NULL;
+}
+
+static void take_bochs(struct session *s, const struct reproducer *wish, const char *why)
+{
+	s->engine = &engine_bochs;
+	snprintf(s->engine_why, sizeof(s->engine_why),
+		 "%.60s needs VMX; %.160s; QEMU's TCG has none", wish->name, why);
+}
+
+/* Where KVM has no VMX to give, there is no need to ask libvirt. */
+static void choose_by_needs(const struct session_options *o, struct session *s)
+{
+	const struct reproducer *wish = vmx_wish(o, s);
+	char why[160] = "/dev/kvm is there, but offers guests no VMX";
+	bool svm, vmx = false;
+
+	if (wish && (accel_kvm_offers(&svm, &vmx, why, sizeof(why)) || !vmx))
+		take_bochs(s, wish, why);
 }
 
 static int make_cmdline(const struct session_options *o, struct session *s, struct err *err)
 {
-	s->cmdline = xasprintf("%s%s%s", KERNEL_ARGUMENTS, o->append ? " " : "",
-			       o->append ? o->append : "");
+	const char *own = s->engine->arguments;
+
+	free(s->cmdline);
+	s->cmdline = xasprintf("%s%s%s%s%s", KERNEL_ARGUMENTS, own ? " " : "", own ? own : "",
+			       o->append ? " " : "", o->append ? o->append : "");
 	if (strlen(s->cmdline) >= CMDLINE_BYTES)
 		return err_set(err, ERR_INPUT,
 			       "--append makes the kernel's command line %zu bytes long; it may "
@@ -91,14 +132,15 @@ int session_prepare(const struct session_options *options, struct session *sessi
 		    struct buf *diag, struct err *err)
 {
 	*session = (struct session){ .initramfs = BUF_INIT };
-	if (choose_engine(options, session, err) || make_cmdline(options, session, err) ||
+	if (choose_engine(options, session, err) ||
 	    filter_init(options->expect, options->n_expect, options->ignore, options->n_ignore,
 			&session->filter, err) ||
 	    catalogue_bundled(&session->catalogue, err) ||
 	    reproducers_resolve(options->repros, options->n_repros, options->duration_s * 1000,
 				&session->catalogue, &session->repros, diag, err))
 		return -1;
-	if (open_kernel(options, session, err))
+	choose_by_needs(options, session);
+	if (make_cmdline(options, session, err) || open_kernel(options, session, err))
 		return -1;
 	if (!options->vmlinux)
 		return 0;
@@ -124,8 +166,10 @@ static int check_needs(const struct session_options *o, const struct session *s,
 
 static void set_trial(const struct session_options *o, struct session *s)
 {
-	unsigned boot_s = by_accel[s->accel.accel].boot_s;
-	unsigned detector_ms = by_accel[s->accel.accel].detector_ms;
+	bool bochs = s->engine == &engine_bochs;
+	const struct pace *pace = bochs ? &with_bochs : &by_accel[s->accel.accel];
+	unsigned memory_mib = bochs ? BOCHS_MEMORY_MIB : MEMORY_MIB;
+	unsigned vcpus = bochs ? BOCHS_VCPUS : VCPUS;
 
 	s->trial = (struct trial_config){
 		.engine = s->engine,
@@ -137,12 +181,12 @@ static void set_trial(const struct session_options *o, struct session *s)
 		.modules = &s->modules,
 		.repros = &s->repros,
 		.filter = &s->filter,
-		.memory_mib = o->memory_mib,
-		.vcpus = o->vcpus,
+		.memory_mib = o->memory_mib ? o->memory_mib : memory_mib,
+		.vcpus = o->vcpus ? o->vcpus : vcpus,
 		.limits = {
-			.boot_ms = (o->boot_timeout_s ? o->boot_timeout_s : boot_s) * 1000,
-			.detector_ms = detector_ms,
-			.stuck_ms = 2 * detector_ms + STUCK_SPARE_MS,
+			.boot_ms = (o->boot_timeout_s ? o->boot_timeout_s : pace->boot_s) * 1000,
+			.detector_ms = pace->detector_ms,
+			.stuck_ms = 2 * pace->detector_ms + STUCK_SPARE_MS,
 		},
 		.live = o->live,
 	};
@@ -176,27 +220,52 @@ static int prove_kvm(struct session *s, struct err *err)
 	return 0;
 }
 
+/* Open the engine that has been chosen, and see what a guest has with it. */
+static int open_chosen(const struct session_options *o, struct session *s, struct err *err)
+{
+	if (s->engine == &engine_bochs && o->vcpus > BOCHS_VCPUS)
+		return err_set(err, ERR_INPUT, "--smp %u: Bochs runs one vCPU", o->vcpus);
+	if (s->engine->open(&s->engine_config, &s->engine_state, err))
+		return s->engine_why[0] ? err_context(err, "%s", s->engine_why) : -1;
+	if (accel_choose(s->engine, s->engine_state, o->accel, &s->accel, err))
+		return -1;
+	if (s->engine == &engine_bochs) {
+		s->accel.svm = false;
+		snprintf(s->accel.why, sizeof(s->accel.why), "%s",
+			 s->engine_why[0] ? s->engine_why : "asked for");
+	}
+	s->engine_config.accel = s->accel.accel;
+	s->engine->facts(s->engine_state, &s->facts);
+	set_trial(o, s);
+	if (s->accel.accel == ACCEL_KVM && !strcmp(o->accel, "auto") &&
+	    !accel_is_proven(&s->facts) && prove_kvm(s, err))
+		return -1;
+	s->engine->facts(s->engine_state, &s->facts);
+	set_trial(o, s);
+	return 0;
+}
+
 int session_open_engine(const struct session_options *options, struct session *session,
 			struct err *err)
 {
 	if (fs_tmpdir(&session->workdir, err))
 		return -1;
 	session->engine_config.workdir = session->workdir;
-	if (session->engine->open(&session->engine_config, &session->engine_state, err) ||
-	    accel_choose(session->engine, session->engine_state, options->accel, &session->accel,
-			 err))
+	if (open_chosen(options, session, err))
 		return -1;
-	session->engine_config.accel = session->accel.accel;
-	session->engine->facts(session->engine_state, &session->facts);
-	set_trial(options, session);
-	if (session->accel.accel == ACCEL_KVM && !strcmp(options->accel, "auto") &&
-	    !accel_is_proven(&session->facts) && prove_kvm(session, err))
-		return -1;
-	session->engine->facts(session->engine_state, &session->facts);
-	set_trial(options, session);
+	const struct reproducer *wish = vmx_wish(options, session);
+	if (wish && !session->accel.vmx) {
+		take_bochs(session, wish, session->accel.why);
+		session->facts = (struct engine_facts){ 0 };
+		engine_libvirt.close(steal(session->engine_state));
+		if (make_cmdline(options, session, err) || open_chosen(options, session, err))
+			return -1;
+	}
 	if (session->accel.accel != ACCEL_NONE)
 		log_info("engine: %s, %s (%s)", session->engine->name,
 			 accel_name(session->accel.accel), session->accel.why);
+	else if (session->accel.why[0])
+		log_info("engine: %s (%s)", session->engine->name, session->accel.why);
 	return check_needs(options, session, err);
 }
 

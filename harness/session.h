@@ -25,16 +25,16 @@ struct session_options {
 	const char *modules; /* --modules, or NULL */
 	const char *vmlinux; /* with debug information, or NULL */
 	const char *append;  /* more kernel arguments, or NULL */
-	const char *engine;  /* "auto", "libvirt", "replay:DIR" */
+	const char *engine;  /* "auto", "libvirt", "bochs", "replay:DIR" */
 	const char *accel;   /* "auto", "kvm", "tcg" */
 	const char *connect; /* libvirt URI, or NULL */
 	const char *const *repros;
 	size_t n_repros;                           /* 0: all bundled ones that can run */
 	const char *const *expect, *const *ignore; /* titles or /PCRE/s */
 	size_t n_expect, n_ignore;
-	unsigned duration_s;     /* 0: each one's own */
-	unsigned boot_timeout_s; /* 0: by accelerator */
-	unsigned memory_mib, vcpus;
+	unsigned duration_s;        /* 0: each one's own */
+	unsigned boot_timeout_s;    /* 0: by accelerator */
+	unsigned memory_mib, vcpus; /* 0: by engine */
 	bool live;
 };
 
@@ -49,6 +49,7 @@ struct session {
 	char *workdir;
 	char *cmdline;
 	const struct engine *engine;
+	char engine_why[256]; /* why this one, or "" */
 	struct engine_config engine_config;
 	struct engine_state *engine_state; /* NULL until opened */
 	struct engine_facts facts;

@@ -62,6 +62,7 @@ struct engine_state; /* the engine's own, for a whole run */
 
 struct engine {
 	const char *name;
+	const char *arguments; /* for the kernel, because of the engine; or NULL */
 
 	/* Get ready to start VMs. */
 	int (*open)(const struct engine_config *config, struct engine_state **out, struct err *err);
@@ -82,6 +83,6 @@ struct engine {
 	int (*stop)(struct vm *vm, char **log, struct err *err);
 };
 
-extern const struct engine engine_libvirt, engine_replay;
+extern const struct engine engine_libvirt, engine_bochs, engine_replay;
 
 #endif

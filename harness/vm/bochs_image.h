@@ -1,0 +1,16 @@
+/* The CD that Bochs boots: isolinux, the kernel, its initramfs and its command line. */
+#ifndef VM_BOCHS_IMAGE_H
+#define VM_BOCHS_IMAGE_H
+
+#include "base/err.h"
+
+/* Debian's isolinux and syslinux-common. */
+#define ISOLINUX_BIN "/usr/lib/ISOLINUX/isolinux.bin"
+#define LDLINUX_C32  "/usr/lib/syslinux/modules/bios/ldlinux.c32"
+
+/* Write an ISO 9660 image with an El Torito boot record to path. cmdline is one line of printable
+ * ASCII; ERR_INPUT if isolinux would cut it. */
+int bochs_image_write(const char *path, const char *kernel, const char *initrd, const char *cmdline,
+		      struct err *err);
+
+#endif
