@@ -22,7 +22,9 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define QUIET_MS          1000   /* no output for so long: a report without an end marker is over */
+#define QUIET_MS                                                                                   \
+	1000 /* no output for so long, or longer on a slow engine: a report without an end         \
+	      * marker is over */
 #define COMPLETE_QUIET_MS 60     /* what follows the end of a report at once is evidence too */
 #define SETTLE_QUIET_MS   300    /* for the report behind a reset, a failed canary, ... */
 #define SETTLE_LIMIT_MS   10000  /* a console that never falls quiet is cut off */
@@ -170,7 +172,8 @@ static int64_t end_deadline(struct trial *t)
 
 	if (t->crash_ms) {
 		bool closed = state == OOPS_COMPLETE || t->off || console_eof(t->console);
-		int64_t quiet = closed ? COMPLETE_QUIET_MS : QUIET_MS;
+		int64_t slow = latest(QUIET_MS, t->config->limits.detector_ms / 12);
+		int64_t quiet = closed ? COMPLETE_QUIET_MS : slow;
 
 		return earliest(latest(last, t->crash_ms) + quiet, t->crash_ms + SETTLE_LIMIT_MS);
 	}
