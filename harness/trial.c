@@ -22,9 +22,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define QUIET_MS                                                                                   \
-	1000 /* no output for so long, or longer on a slow engine: a report without an end         \
-	      * marker is over */
+#define QUIET_MS          1000   /* at least so long: a report without an end marker is over */
 #define COMPLETE_QUIET_MS 60     /* what follows the end of a report at once is evidence too */
 #define SETTLE_QUIET_MS   300    /* for the report behind a reset, a failed canary, ... */
 #define SETTLE_LIMIT_MS   10000  /* a console that never falls quiet is cut off */
