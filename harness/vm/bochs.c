@@ -253,10 +253,12 @@ static int launch(struct bochs_vm *v, const struct vm_spec *spec, char **definit
 		  struct err *err)
 {
 	cleanup_free char *iso = xasprintf("%s/boot.iso", v->dir);
+	cleanup_free char *rom = xasprintf("%s/boot.rom", v->dir);
 	cleanup_fd int console_write_fd = -1, log_write_fd = -1;
 	cleanup_free char *text = NULL;
 
 	if (make_pipes(v, &console_write_fd, &log_write_fd, err) || fs_mkdirs(v->dir, err) ||
+	    bochs_rom_write(rom, err) ||
 	    bochs_image_write(iso, spec->kernel, spec->initrd, spec->cmdline, err) ||
 	    bochs_prepare(PROGRAM, v->dir, console_write_fd, log_write_fd, &v->child, err))
 		return -1;

@@ -95,3 +95,23 @@ int bochs_image_write(const char *path, const char *kernel, const char *initrd, 
 	archive_write_free(a);
 	return rc;
 }
+
+/*
+ * The BIOS calls an option ROM (BIOS Boot Specification 1.01: 55 AA, its length in 512 bytes, code;
+ * all bytes add up to 0) just before it shows its boot menu. This one does what comes after that.
+ */
+int bochs_rom_write(const char *path, struct err *err)
+{
+	unsigned char rom[512] = {
+		0x55, 0xaa, sizeof(rom) / 512, /* header */
+		0xfb,                          /* sti */
+		0xcd, 0x19,                    /* int 0x19: boot */
+		0xcb,                          /* retf: nothing to boot; let the BIOS say so */
+	};
+	unsigned char sum = 0;
+
+	for (size_t i = 0; i < sizeof(rom); i++)
+		sum += rom[i];
+	rom[sizeof(rom) - 1] = (unsigned char)-sum;
+	return fs_write(path, rom, sizeof(rom), err);
+}

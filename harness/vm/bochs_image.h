@@ -13,4 +13,8 @@
 int bochs_image_write(const char *path, const char *kernel, const char *initrd, const char *cmdline,
 		      struct err *err);
 
+/* Write the option ROM that boots at once; the BIOS alone would wait three virtual seconds for
+ * somebody to press F12. */
+int bochs_rom_write(const char *path, struct err *err);
+
 #endif

@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# kvmrepro run on Bochs: nested VMX and its bug without any hardware, resets, the end of every Bochs.
+. "$(dirname "$0")/../tap.sh"
+
+# cached NAME: the newest built test kernel of that name; none is built here.
+cached() {
+	find "$XDG_CACHE_HOME/kvmrepro/kernels" -path "*/$1-????????????????/bzImage" \
+		-printf '%T@ %p\n' 2>/dev/null | sort -n | sed -n '$s/^[^ ]* //p'
+}
+[ -x /usr/bin/bochs-bin ] || skip_all "no Bochs: apt-get install bochs"
+lean=$(cached lean) buggy=$(cached lean+003)
+[ -n "${lean:+$buggy}" ] || skip_all "no test kernels: images/build-kernel lean lean+003"
+
+# bochs_of PID: the Bochs that this harness runs.
+bochs_of() {
+	pgrep -P "$1" -x bochs-bin
+}
+wait_for() {
+	local until=$((SECONDS + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "$SECONDS" -lt "$until" ] || return 1
+		read -r -t 0.1 <> <(:) || true
+	done
+}
+
+run "$KVMREPRO" run --kernel "$buggy" --repro nested-state-double-set --runs 3 --jobs 2 \
+	--out "$T/bad"
+status_is 1 "seed 003's bug: exit status 1"
+out_is "all runs: crashed: WARNING in enter_vmx_operation" "seed 003's bug: its title"
+err_like '^kvmrepro: engine: bochs \(nested-state-double-set needs VMX; .+\)$' \
+	"auto chose Bochs, and says why in one line"
+check "run.json knows what ran the VM" jq -e \
+	'.engine | .name == "bochs" and .hypervisor == "Bochs 2.7" and .vcpus == 1' "$T/bad/run.json"
+check "Bochs's log is kept" grep -q 'bx_pc_system_c::Reset' "$T/bad/trial-000/qemu.log"
+
+run "$KVMREPRO" run --engine bochs --kernel "$lean" --runs 1 --out "$T/good"
+status_is 0 "a healthy kernel and all reproducers: exit status 0"
+out_is "all runs: OK" "a healthy kernel: OK"
+check "the canary ran on kvm_intel, nested" \
+	test "$(jq -r '.trials[0].guest | .kvm + .nested' "$T/good/run.json")" = kvm_intelY
+check "every reproducer for VMX was run" jq -e '[.trials[0].reproducers[]
+	| select(.name | startswith("nested-state")) | .end] | length > 2 and all(. == "exit")' \
+	"$T/good/run.json"
+
+run "$KVMREPRO" run --engine bochs --kernel "$lean" --runs 1 --repro ./tests/e2e/repro/reboot.c
+out_is "all runs: crashed: unexpected kernel reboot" "a reboot: its title"
+run "$KVMREPRO" run --engine bochs --kernel "$lean" --runs 1 --append reboot=t \
+	--repro ./tests/e2e/repro/reboot.c
+out_is "all runs: crashed: unexpected kernel reboot" "a triple fault: its title"
+
+run "$KVMREPRO" run --engine bochs --kernel "$lean" --runs 1 --smp 2
+status_is 129 "--smp 2: exit status 129"
+err_like 'Bochs runs one vCPU' "--smp 2: said"
+
+"$KVMREPRO" run --engine bochs --kernel "$lean" --runs 2 --jobs 2 --repro create-vm \
+	>"$T/out" 2>"$T/err" </dev/null &
+pid=$!
+wait_for 60 bochs_of "$pid"
+result $? "killed: a Bochs is running"
+mapfile -t children < <(bochs_of "$pid")
+kill -KILL "${children[@]}"
+wait "$pid"
+status=$?
+status_is 128 "killed: exit status 128"
+out_like '^all runs: infra problem: ' "a Bochs that is killed is an infra problem"
+
+for sig in INT KILL; do
+	setsid "$KVMREPRO" run --engine bochs --kernel "$lean" --runs 50 --repro create-vm \
+		>"$T/out" 2>"$T/err" </dev/null &
+	pid=$!
+	wait_for 60 bochs_of "$pid"
+	result $? "$sig: a Bochs is running"
+	mapfile -t children < <(bochs_of "$pid")
+	kill -s "$sig" "$pid"
+	wait "$pid" 2>/dev/null
+	gone() {
+		! ps -o stat= -p "${children[@]}" | grep -qv Z
+	}
+	wait_for 10 gone
+	result $? "$sig: no Bochs is left"
+	[ "$sig" = KILL ] || check "INT: no temporary directory is left" \
+		test -z "$(find "$T" -maxdepth 1 -name 'kvmrepro-??????')"
+done
+done_testing
