@@ -114,7 +114,7 @@ static const char *become(const struct plan *plan)
 	close(s);
 	if (read(plan->go_fd, &byte, 1) != 1)
 		return "not wanted any more";
-	int null = open("/dev/null", O_RDONLY);
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (null < 0 || chdir(plan->dir) || dup2(null, 0) < 0 || dup2(plan->output_fd, 1) < 0 ||
 	    dup2(plan->output_fd, 2) < 0 || fcntl(plan->console_fd, F_SETFD, 0))
 		return plan->dir;
