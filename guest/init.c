@@ -27,7 +27,7 @@
 #include "runner.h"
 #include "task.h"
 
-#define DRAIN_MS 5000
+#define DRAIN_MS 60000 /* a harness that is stopped for a while must not miss the last words */
 
 static void __attribute__((noreturn)) power_off(struct guest *g)
 {
@@ -219,6 +219,10 @@ int main(int argc, char **argv)
 	const char *name = slash ? slash + 1 : argv[0];
 	int rc;
 
+	if (argc == 6 && !strcmp(argv[1], RUNNER_KEEPER)) {
+		runner_keep(argv);
+		return 0;
+	}
 	if (argc >= 3 && !strcmp(argv[1], "--applet"))
 		rc = run_applet(argv[2], argc - 2, argv + 2);
 	else

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -123,6 +124,31 @@ static void keep(const struct plan_repro *r, int out, int report_fd)
 		return;
 }
 
+/* The keeper is a program of its own: a fork of init would show its copy of the token to the
+ * reproducer, in /proc/1/mem. */
+static void __attribute__((noreturn))
+become_keeper(const struct plan_repro *r, int out, int report_fd)
+{
+	char out_text[12], report_text[12];
+
+	snprintf(out_text, sizeof(out_text), "%d", out);
+	snprintf(report_text, sizeof(report_text), "%d", report_fd);
+	fcntl(out, F_SETFD, 0);
+	fcntl(report_fd, F_SETFD, 0);
+	execl("/init", "/init", RUNNER_KEEPER, r->name, r->path, out_text, report_text, NULL);
+	_exit(127);
+}
+
+void runner_keep(char **argv)
+{
+	const struct plan_repro r = { .name = argv[2], .path = argv[3] };
+	int out = atoi(argv[4]), report_fd = atoi(argv[5]);
+
+	fcntl(out, F_SETFD, FD_CLOEXEC);
+	fcntl(report_fd, F_SETFD, FD_CLOEXEC);
+	keep(&r, out, report_fd);
+}
+
 /* Starts the keeper, in namespaces as the kernel has them. */
 static const char *start(struct running *run)
 {
@@ -139,10 +165,8 @@ static const char *start(struct running *run)
 	pid = task_fork(CLONE_NEWPID | CLONE_NEWNS);
 	if (pid == -EINVAL || pid == -EPERM)
 		pid = task_fork(CLONE_NEWNS);
-	if (!pid) {
-		keep(run->repro, out[1], report[1]);
-		_exit(0);
-	}
+	if (!pid)
+		become_keeper(run->repro, out[1], report[1]);
 	close(out[1]);
 	close(report[1]);
 	fcntl(out[0], F_SETFL, O_NONBLOCK);

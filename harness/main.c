@@ -102,7 +102,9 @@ int main(int argc, char **argv)
 		return close_stdout(run_command(*c, argc - 1, argv + 1));
 	}
 	if (argc > 1)
-		log_error("no such command '%s'", help ? argv[2] : name);
-	usage(stderr);
+		log_error("no such command '%s'; 'kvmrepro --help' lists them",
+			  help ? argv[2] : name);
+	else
+		usage(stderr);
 	return EXIT_USAGE;
 }

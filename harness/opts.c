@@ -8,7 +8,8 @@
 #include <getopt.h>
 #include <string.h>
 
-#define HELP_WIDTH 80
+#define HELP_WIDTH   80
+#define FIRST_OPTION 256 /* getopt's value of the first row; above any character */
 
 static void *value_of(const struct opt *o, void *opts)
 {
@@ -21,7 +22,7 @@ static int parse_number(const struct opt *o, const char *text, long *out, struct
 
 	errno = 0;
 	long n = strtol(text, &end, 10);
-	if (errno || end == text || *end || n < o->min || n > o->max)
+	if (errno || *text < '0' || *text > '9' || *end || n < o->min || n > o->max)
 		return err_set(err, ERR_INPUT,
 			       "--%s takes a whole number from %ld to %ld, not '%s'", o->name,
 			       o->min, o->max, text);
@@ -79,24 +80,27 @@ static size_t count(const struct cmd *cmd)
 static int parse_all(const struct cmd *cmd, int argc, char **argv, const struct option *longs,
 		     void *opts, struct err *err)
 {
-	int at, c;
+	int c;
 
 	optind = 1;
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":", longs, &at)) != -1) {
-		if (c == 'o') {
-			if (parse_value(&cmd->opts[at], optarg, opts, err))
+	while ((c = getopt_long(argc, argv, ":", longs, NULL)) != -1) {
+		if (c >= FIRST_OPTION) {
+			if (parse_value(&cmd->opts[c - FIRST_OPTION], optarg, opts, err))
 				return -1;
 			continue;
 		}
 		const char *bad = argv[optind - 1];
 		if (c == ':')
 			return err_set(err, ERR_INPUT, "%s needs an argument", bad);
-		if (optopt == 'o')
+		if (optopt >= FIRST_OPTION)
 			return err_set(err, ERR_INPUT, "%s takes no argument", bad);
+		if (optopt)
+			return err_set(err, ERR_INPUT, "unknown option '-%c'; options are words",
+				       optopt);
 		return err_set(err, ERR_INPUT,
-			       "unknown option '%s'; 'kvmrepro %s --help' lists them", bad,
-			       cmd->name);
+			       "unknown or ambiguous option '%s'; 'kvmrepro %s --help' lists them",
+			       bad, cmd->name);
 	}
 	return 0;
 }
@@ -113,7 +117,7 @@ int opts_parse(const struct cmd *cmd, int argc, char **argv, void *opts, int *fi
 
 		longs[i].name = o->name;
 		longs[i].has_arg = o->type == OPT_FLAG ? no_argument : required_argument;
-		longs[i].val = 'o';
+		longs[i].val = FIRST_OPTION + (int)i;
 		if (o->def && parse_value(o, o->def, opts, err))
 			return -1;
 	}
@@ -144,19 +148,12 @@ static void print_wrapped(const char *text, int indent, FILE *out)
 	while (*text) {
 		int len = (int)strcspn(text, " ");
 
-		if (col + len > HELP_WIDTH && col > indent) {
+		if (col + 1 + len > HELP_WIDTH && col > indent) {
 			fprintf(out, "\n%*s", indent, "");
 			col = indent;
 		}
-		fprintf(out, "%.*s", len, text);
-		col += len;
-		text += len;
-		if (*text == ' ') {
-			text++;
-			if (*text && col < HELP_WIDTH)
-				fputc(' ', out);
-			col++;
-		}
+		col += fprintf(out, "%s%.*s", col > indent ? " " : "", len, text);
+		text += len + (text[len] == ' ');
 	}
 	fputc('\n', out);
 }

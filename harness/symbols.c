@@ -104,8 +104,6 @@ int symbols_open(const char *vmlinux, const char *modules, struct symbols **out,
 		why = dwfl_errmsg(-1);
 	else if (!dwfl_module_getdwarf(o->mod, &bias))
 		why = "it has no debug information";
-	else if (modules && access(modules, R_OK | X_OK))
-		why = NULL;
 	if (why) {
 		err_set(err, ERR_INPUT, "%s: %s", vmlinux, why);
 		symbols_free(s);

@@ -122,10 +122,9 @@ static void on_output(struct repro_result *r, const struct agent_frame *frame)
 	r->dropped_bytes += data->len < room ? 0 : data->len - room;
 }
 
-static void on_end(struct trial *t, struct repro_result *r, const struct agent_frame *frame)
+static void on_end(struct repro_result *r, const struct agent_frame *frame)
 {
 	const char *how = agent_frame_get(frame, "how");
-	const struct reproducer *repro = &t->config->repros->v[r - t->result->repros];
 
 	r->code = (int)agent_frame_number(frame, "code", 0);
 	r->ms = agent_frame_number(frame, "ms", 0);
@@ -139,7 +138,7 @@ static void on_end(struct trial *t, struct repro_result *r, const struct agent_f
 		r->end = REPRO_STUCK;
 	else if (!strcmp(how, "failed"))
 		r->end = REPRO_FAILED;
-	else if (repro->bundled && r->code == REPRO_EXIT_UNSUPPORTED)
+	else if (r->code == REPRO_EXIT_UNSUPPORTED)
 		r->end = REPRO_UNSUPPORTED;
 	else
 		r->end = REPRO_EXIT;
@@ -175,7 +174,7 @@ static void on_repro_frame(struct trial *t, const struct agent_frame *frame)
 		keep(&r->why, frame, "why");
 		break;
 	case AGENT_END:
-		on_end(t, r, frame);
+		on_end(r, frame);
 		break;
 	case AGENT_STUCK:
 		on_stuck(r, frame);

@@ -15,6 +15,9 @@ int fs_read(const char *path, size_t max_bytes, struct buf *out, enum err_kind k
 /* Make path hold exactly data: written beside it, synced, renamed. Whole or not at all. */
 int fs_write(const char *path, const void *data, size_t len, struct err *err);
 
+/* As fs_write(), executable. */
+int fs_write_program(const char *path, const void *data, size_t len, struct err *err);
+
 /* As fs_write(), through zlib (gzip format, RFC 1952). */
 int fs_write_gz(const char *path, const void *data, size_t len, struct err *err);
 

@@ -59,11 +59,9 @@ int emulator_single_thread(const char *qemu, const char *workdir, char **out, st
 	cleanup_free char *dir = script_dir(&st, workdir);
 	cleanup_free char *path = xasprintf("%s/qemu-system-x86_64", dir);
 	if (fs_read(path, 65536, &have, ERR_HARNESS, &absent) || strcmp(have.data, text.data)) {
-		if (fs_mkdirs(dir, err) || fs_write(path, text.data, text.len, err))
+		if (fs_mkdirs(dir, err) || fs_write_program(path, text.data, text.len, err))
 			return -1;
 	}
-	if (access(path, X_OK) && chmod(path, 0755))
-		return err_errno(err, ERR_HARNESS, "%s", path);
 	*out = steal(path);
 	return 0;
 }

@@ -30,7 +30,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-/* Kept by all QEMU from 2.. to well after 7.2, Debian 12's. */
+/* Debian 12's QEMU and all after it, until QEMU drops it six years on. */
 #define MACHINE "pc-q35-7.2"
 
 #define CONNECT_LIMIT_MS 10000         /* QEMU opens its sockets before libvirt says it runs */

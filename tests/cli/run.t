@@ -18,7 +18,12 @@ bad "a missing file" '/no/such: No such file' --kernel /no/such
 err_lines 1 "a missing file: one line"
 bad "a directory" "$T: .*directory" --kernel "$T"
 bad "no kernel" '--kernel FILE is needed' --runs 1
-bad "an unknown option" "unknown option '--no-such'" --no-such
+bad "an unknown option" "unknown or ambiguous option '--no-such'" --no-such
+bad "an ambiguous option" "unknown or ambiguous option '--e'" --e tcg
+bad "a short option" "unknown option '-v'" -vx
+bad "a flag with an argument" "--verbose=1 takes no argument" --verbose=1
+bad "an option without its argument" "--kernel needs an argument" --kernel
+bad "a number with a blank" "--runs takes a whole number" --runs ' 5'
 bad "a number out of range" "--runs takes a whole number from 1 to 100000, not '0'" --runs 0
 bad "a word for a number" "--smp takes a whole number" --smp two
 bad "an unknown choice" "--accel takes one of auto, kvm, tcg, not 'xen'" --accel xen

@@ -8,9 +8,6 @@ R=tests/e2e/repro
 left() {
 	pgrep -f "qemu-system-x86_64.*$T" >/dev/null
 }
-json() {
-	jq -e "$1" "$T/out/run.json"
-}
 
 run "$KVMREPRO" run --kernel "$kernel" --runs 10 --out "$T/ten"
 status_is 0 "ten runs of all reproducers: exit status 0"
