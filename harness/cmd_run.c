@@ -79,6 +79,7 @@ struct run {
 	unsigned runs, jobs;
 	struct outcome *outcomes; /* by number; those that have ended */
 	bool *ended;
+	bool *told; /* by reproducer */
 	struct tally tally;
 };
 
@@ -87,6 +88,20 @@ static unsigned count_cores(void)
 	cpu_set_t set;
 
 	return sched_getaffinity(0, sizeof(set), &set) ? 1 : (unsigned)CPU_COUNT(&set);
+}
+
+/* Tell once for each reproducer that it does not run here: a clean run says nothing about it. */
+static void tell_idle(struct run *run, const struct trial_result *result)
+{
+	for (size_t i = 0; i < result->n_repros; i++) {
+		const struct repro_result *r = &result->repros[i];
+
+		if (run->told[i] || (r->end != REPRO_SKIPPED && r->end != REPRO_UNSUPPORTED))
+			continue;
+		run->told[i] = true;
+		log_info("not run here: %s (%s)", run->session.repros.v[i].name,
+			 r->why ? r->why : "not supported by this kernel");
+	}
 }
 
 static int finished(void *opaque, struct trial_result *result, struct err *err)
@@ -104,6 +119,7 @@ static int finished(void *opaque, struct trial_result *result, struct err *err)
 	run_json_add_trial(run->json, result, &run->session.repros);
 	int rc = store_trial(&run->store, result, &run->session.repros, err) ||
 		 store_run(&run->store, run->json, err);
+	tell_idle(run, result);
 	outcome_text(&result->outcome, &text);
 	log_info("run #%u: %s (%.1f s)", result->number, text.data, (double)result->end_ms / 1000);
 	mine->kind = result->outcome.kind;
@@ -121,11 +137,13 @@ static void print_result(const struct run *run)
 	if (!strcmp(run->options->format, "json")) {
 		json_dumpf(run->json, stdout, JSON_INDENT(2));
 		putchar('\n');
+		fflush(stdout);
 		return;
 	}
 	if (run->tally.runs == run->runs) {
 		outcomes_text(run->outcomes, run->runs, &text);
 		fputs(text.data, stdout);
+		fflush(stdout);
 		return;
 	}
 	for (unsigned i = 0; i < run->runs; i++) {
@@ -179,12 +197,18 @@ static int prepare_and_run(struct run *run, const struct session_options *so, st
 		fwrite(diag.data, 1, diag.len, stderr);
 		return -1;
 	}
-	if (store_open(run->options->out, &run->store, err) ||
-	    session_open_engine(so, &run->session, err))
+	if (store_open(run->options->out, &run->store, err))
 		return -1;
+	if (session_open_engine(so, &run->session, err)) {
+		store_discard(&run->store);
+		return -1;
+	}
 	run->outcomes = xcalloc(run->runs, sizeof(*run->outcomes));
 	run->ended = xcalloc(run->runs, sizeof(*run->ended));
+	run->told = xcalloc(run->session.repros.n, sizeof(*run->told));
 	run->json = run_json_new(&run->session, run->runs, run->jobs);
+	if (store_run(&run->store, run->json, err))
+		return -1;
 	return make_runs(run, err);
 }
 
@@ -195,6 +219,7 @@ static void free_run(struct run *run)
 		free(run->outcomes[i].title);
 	free(run->outcomes);
 	free(run->ended);
+	free(run->told);
 	json_decref(run->json);
 	store_close(&run->store);
 }

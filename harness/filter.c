@@ -74,8 +74,9 @@ bool filter_hits_title(const struct filter *filter, const struct outcome *outcom
 {
 	if (outcome->kind == OUTCOME_OK || outcome->kind == OUTCOME_INFRA)
 		return false;
+	if (any_title(filter->ignore, filter->n_ignore, outcome->title))
+		return false;
 	if (filter->n_expect)
 		return any_title(filter->expect, filter->n_expect, outcome->title);
-	return outcome->kind == OUTCOME_CRASHED &&
-	       !any_title(filter->ignore, filter->n_ignore, outcome->title);
+	return outcome->kind == OUTCOME_CRASHED;
 }

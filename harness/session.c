@@ -147,6 +147,29 @@ int session_prepare(const struct session_options *options, struct session *sessi
 	return symbols_open(options->vmlinux, session->modules.dir, &session->symbols, err);
 }
 
+/*
+ * What was read and hashed is what all trials boot: a copy, for the user may build the next kernel
+ * in the meantime, and a libvirt daemon's QEMU may not be let into the user's directories.
+ */
+static int copy_kernel(struct session *s, struct err *err)
+{
+	cleanup_free char *copy = xasprintf("%s/kernel", s->workdir);
+	cleanup_buf struct buf bytes = BUF_INIT;
+	struct kernel_image again = { 0 };
+
+	if (!s->image.path)
+		return 0;
+	if (fs_read(s->image.path, KERNEL_IMAGE_BYTES, &bytes, ERR_INPUT, err) ||
+	    fs_write(copy, bytes.data, bytes.len, err) || kernel_image_open(copy, &again, err))
+		return -1;
+	bool same = !strcmp(again.sha256, s->image.sha256);
+	kernel_image_free(&again);
+	if (!same)
+		return err_set(err, ERR_INPUT, "%s: changed while it was read", s->image.path);
+	s->kernel_copy = steal(copy);
+	return 0;
+}
+
 static int check_needs(const struct session_options *o, const struct session *s, struct err *err)
 {
 	for (size_t i = 0; o->n_repros && i < s->repros.n; i++) {
@@ -175,7 +198,7 @@ static void set_trial(const struct session_options *o, struct session *s)
 		.engine = s->engine,
 		.state = s->engine_state,
 		.workdir = s->workdir,
-		.kernel = s->image.path,
+		.kernel = s->kernel_copy,
 		.cmdline = s->cmdline,
 		.initramfs = &s->initramfs,
 		.modules = &s->modules,
@@ -251,6 +274,8 @@ int session_open_engine(const struct session_options *options, struct session *s
 	if (fs_tmpdir(&session->workdir, err))
 		return -1;
 	session->engine_config.workdir = session->workdir;
+	if (copy_kernel(session, err))
+		return -1;
 	if (open_chosen(options, session, err))
 		return -1;
 	const struct reproducer *wish = vmx_wish(options, session);
@@ -284,6 +309,7 @@ void session_close(struct session *session)
 	filter_free(&session->filter);
 	symbols_free(session->symbols);
 	buf_free(&session->initramfs);
+	free(session->kernel_copy);
 	free(session->workdir);
 	free(session->cmdline);
 }

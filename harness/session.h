@@ -47,6 +47,7 @@ struct session {
 	struct symbols *symbols; /* NULL without a vmlinux */
 	struct buf initramfs;    /* all but the plan */
 	char *workdir;
+	char *kernel_copy; /* in workdir: what is booted; NULL without a kernel */
 	char *cmdline;
 	const struct engine *engine;
 	char engine_why[256]; /* why this one, or "" */

@@ -30,6 +30,9 @@
 #define DIED_MS           2000   /* from the end of a line to libvirt's word why */
 #define SPARE_MS          120000 /* guest time that init may take beside the reproducers */
 #define SPARE_REPRO_MS    60000  /* and for each of them, to kill it and to drain its output */
+#define TURN_MS           1000   /* how long a turn waits at most */
+#define STALL_MS          3000   /* and how much longer it may take before it is told */
+#define MAX_PUT_OFF       1000   /* turns */
 #define FRAMES_A_TURN     256    /* so that an agent's flood does not starve the console */
 
 static void random_hex(char *out, size_t bytes)
@@ -104,6 +107,9 @@ static void take_events(struct trial *t)
 	for (ssize_t i = 0; i < n; i++)
 		switch ((enum vm_event)events[i]) {
 		case VM_POWERED_OFF:
+			if (t->stalled)
+				trial_pend(t, OUTCOME_INFRA, "kvmrepro stood still in this trial",
+					   SETTLE_QUIET_MS);
 			trial_pend(t, trial_failure_kind(t), TITLE_LOST_CONNECTION,
 				   SETTLE_QUIET_MS);
 			break;
@@ -200,6 +206,35 @@ static void conclude(struct trial *t)
 	trial_pend(t, kind, title, 0);
 }
 
+/*
+ * No turn takes long: if one did, the harness was stopped, or starved by the host. What the guest
+ * did not say in that time is not held against it.
+ */
+static void forgive_stall(struct trial *t)
+{
+	int64_t lost = clock_ms() - t->turn_ms - TURN_MS;
+
+	if (lost < STALL_MS)
+		return;
+	log_info("run #%u: kvmrepro stood still for %.1f s; limits are extended", t->result->number,
+		 (double)lost / 1000);
+	t->stalled = true;
+	t->start_ms += lost;
+	t->last_frame_ms += lost;
+	if (t->eof_ms)
+		t->eof_ms += lost;
+}
+
+/* Events are heard when what came before them has been read; but not put off for ever. */
+static bool hear_events(struct trial *t, bool more_console)
+{
+	if ((t->frames_left || more_console) && t->put_off < MAX_PUT_OFF) {
+		t->put_off++;
+		return false;
+	}
+	return true;
+}
+
 static int turn(struct trial *t, int64_t deadline, struct err *err)
 {
 	struct pollfd p[] = {
@@ -210,15 +245,18 @@ static int turn(struct trial *t, int64_t deadline, struct err *err)
 	};
 	int64_t left = deadline - clock_ms();
 
-	if (poll(p, 4, t->frames_left || left < 0 ? 0 : (int)earliest(left, 60000)) < 0 &&
+	if (poll(p, 4, t->frames_left || left < 0 ? 0 : (int)earliest(left, TURN_MS)) < 0 &&
 	    errno != EINTR)
 		return err_errno(err, ERR_HARNESS, "poll");
 	if (p[0].revents)
 		return err_set(err, ERR_INTERRUPTED, "interrupted");
+	forgive_stall(t);
+	uint64_t before = console_bytes(t->console);
 	if (take_console(t, err) || take_frames(t, err))
 		return -1;
-	if (p[3].revents)
+	if (p[3].revents && hear_events(t, console_bytes(t->console) != before))
 		take_events(t);
+	t->turn_ms = clock_ms();
 	if (!t->eof_ms && (console_eof(t->console) || agent_eof(t->agent)))
 		t->eof_ms = clock_ms();
 	if (!t->pending && overdue(t))
@@ -231,14 +269,17 @@ static int watch(struct trial *t, struct err *err)
 	for (;;) {
 		int64_t deadline = end_deadline(t);
 
-		if (clock_ms() >= deadline) {
+		bool late = clock_ms() >= deadline;
+		if (late && t->looked) {
 			/* What looked like a crash may be one that does not count. */
+			t->looked = false;
 			if (t->crash_ms && !trial_close_report(t))
 				continue;
 			if (!t->crash_ms && !t->pending)
 				conclude(t);
 			return 0;
 		}
+		t->looked = late;
 		if (turn(t, deadline, err))
 			return -1;
 	}
@@ -295,6 +336,7 @@ static int attend(struct trial *t, const char *console_path, struct err *err)
 			      &t->console, err);
 	if (!rc) {
 		t->agent = agent_new(t->vm->agent_fd, t->token);
+		t->turn_ms = clock_ms();
 		rc = watch(t, err);
 	}
 	t->result->end_ms = clock_ms() - t->start_ms;
@@ -329,7 +371,7 @@ int trial_run(const struct trial_config *config, unsigned number, const char *co
 	for (size_t i = 0; i < out->n_repros; i++)
 		out->repros[i].output = (struct buf)BUF_INIT;
 	random_hex(t.token, PROTO_TOKEN_CHARS / 2);
-	t.start_ms = t.last_frame_ms = clock_ms();
+	t.start_ms = t.last_frame_ms = t.turn_ms = clock_ms();
 	int rc = make_initrd(&t, initrd, err);
 	if (!rc && start_vm(&t, initrd, &why)) {
 		if (why.kind == ERR_INTERRUPTED) {

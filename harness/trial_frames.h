@@ -24,11 +24,15 @@ struct trial {
 	int64_t guest_ms, guest_go_ms; /* the guest's clock at its last beat; at go */
 	bool say_go;                   /* init waits for it */
 	bool frames_left;              /* the last turn stopped before the agent line was empty */
-	bool off;                      /* the VM reset itself or ended */
-	int64_t crash_ms;              /* when a report was first seen, or 0 */
-	enum outcome_kind crash_kind;  /* what it is called, by the phase then */
-	char *module_why;              /* the first module that did not load */
-	bool pending;                  /* result->outcome holds what decides if no report comes */
+	bool stalled;    /* the harness itself stood still for a while, and may have missed words */
+	int64_t turn_ms; /* end of the last turn */
+	bool looked;     /* the descriptors were read after the deadline */
+	unsigned put_off;             /* turns for which events waited until all was read */
+	bool off;                     /* the VM reset itself or ended */
+	int64_t crash_ms;             /* when a report was first seen, or 0 */
+	enum outcome_kind crash_kind; /* what it is called, by the phase then */
+	char *module_why;             /* the first module that did not load */
+	bool pending;                 /* result->outcome holds what decides if no report comes */
 	int64_t pending_ms, quiet_ms;
 };
 

@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 
+#define SETTLE_MS 300
+
 enum outcome_kind trial_failure_kind(const struct trial *t)
 {
 	switch (t->phase) {
@@ -53,6 +55,16 @@ static const struct oops_report *first_that_counts(struct trial *t)
 	return NULL;
 }
 
+/* After a panic nothing more comes, whoever ignores it: the trial ends with its title. */
+static void end_ignored_panic(struct trial *t)
+{
+	struct oops *o = console_oops(t->console);
+	const struct oops_report *r = oops_count(o) ? oops_get(o, 0) : NULL;
+
+	if (r && r->panicked && !counts(t, r))
+		trial_pend(t, trial_failure_kind(t), r->title, SETTLE_MS);
+}
+
 void trial_watch_report(struct trial *t)
 {
 	enum oops_state state = oops_state(console_oops(t->console));
@@ -60,6 +72,7 @@ void trial_watch_report(struct trial *t)
 	if (state == OOPS_NONE)
 		return;
 	drop_idle(t, 1); /* the last one may still get its tail */
+	end_ignored_panic(t);
 	if (state == OOPS_COMPLETE && !first_that_counts(t)) {
 		t->crash_ms = 0;
 	} else if (!t->crash_ms) {
@@ -99,7 +112,8 @@ void trial_take_report(struct trial *t)
 	drop_idle(t, 0);
 	const struct oops_report *report = first_that_counts(t);
 	if (!report) {
-		r->hit = filter_hits_title(t->config->filter, &r->outcome);
+		/* What follows a report that does not count may be its doing. */
+		r->hit = !r->n_ignored && filter_hits_title(t->config->filter, &r->outcome);
 		return;
 	}
 	if (!t->crash_ms) /* closed only by the end of the console */

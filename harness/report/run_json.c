@@ -9,6 +9,7 @@
 #include <time.h>
 
 #define COMMAND_BYTES (4 * 1024 * 1024) /* above any ARG_MAX in use */
+#define REPORT_BYTES  16384             /* of a report; all of it is in report.txt */
 
 /* Strings of any origin; NULL is null. */
 static json_t *text(const char *s)
@@ -160,7 +161,8 @@ static json_t *report_json(const struct trial_result *r)
 	set(o, "executor", text(r->executor));
 	set(o, "corrupted", text(r->corrupted_why));
 	set(o, "panicked", json_boolean(r->panicked));
-	set(o, "text", text(r->report));
+	cleanup_free char *begin = xstrndup(r->report, REPORT_BYTES);
+	set(o, "text", text(begin));
 	return o;
 }
 

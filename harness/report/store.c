@@ -53,6 +53,11 @@ void store_close(struct store *store)
 	store->dir = NULL;
 }
 
+void store_discard(const struct store *store)
+{
+	rmdir(store->dir);
+}
+
 static char *trial_dir(const struct store *store, unsigned number)
 {
 	return xasprintf("%s/trial-%03u", store->dir, number);

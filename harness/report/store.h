@@ -29,6 +29,9 @@ struct store {
 int store_open(const char *given, struct store *out, struct err *err);
 void store_close(struct store *store);
 
+/* No run came of it: take the directory away if it is empty. */
+void store_discard(const struct store *store);
+
 /* Make the directory of trial number; *console_path is where its console goes. The caller frees
  * it. */
 int store_begin_trial(const struct store *store, unsigned number, char **console_path,

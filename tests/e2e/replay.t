@@ -100,6 +100,38 @@ expect "a crash that is ignored" 0 "OK" "$warning" "$finished" --ignore "/in kvm
 check "a crash that is ignored: run.json tells its title" jq -e \
 	'.trials[0].ignored == ["WARNING in kvm_arch_vcpu_create"]' \
 	"$T/a-crash-that-is-ignored/out/run.json"
+panic="Kernel panic - not syncing: sysrq triggered crash
+CPU: 1 PID: 77 Comm: panic Not tainted 6.1.0 #1
+Call Trace:
+ <TASK>
+ dump_stack_lvl+0x45/0x5e
+ panic+0x118/0x2ed
+ sysrq_handle_crash+0x16/0x20
+ write_sysrq_trigger+0x20/0x30
+ proc_reg_write+0x50/0x90
+ vfs_write+0xb0/0x3f0
+ do_syscall_64+0x5d/0x90
+ entry_SYSCALL_64_after_hwframe+0x6e/0xd8
+ </TASK>
+---[ end Kernel panic - not syncing: sysrq triggered crash ]---"
+over="$begun
+5 $((${#panic} + 1)) beat n=1 ms=1000"
+for end in "" "
+6 $((${#panic} + 1)) !r" "
+6 $((${#panic} + 1)) !o"; do
+	expect "an ignored panic${end:+, then ${end##* }}" 125 \
+		"crashed: kernel panic: sysrq triggered crash" "$panic" "$over$end" \
+		--ignore "/sysrq/"
+done
+# What the agent said before the end counts, however much it is.
+beats=$(for i in $(seq 3000); do printf '5 0 beat n=%d ms=%d\n' "$i" "$i"; done)
+mkdir "$T/many"
+: >"$T/many/console.log"
+printf '%s\n%s\n6 0 end id=0 how=exit code=0 ms=3\n7 0 done\n8 0 !o\n' "$begun" "$beats" \
+	>"$T/many/agent.log"
+run "$KVMREPRO" run --engine "replay:$T/many" --runs 50 --repro create-vm
+out_is "all runs: OK" "events wait for the frames that came before them"
+
 expect "a reproducer that cannot be killed" 1 "crashed: reproducer cannot be killed" \
 	"Linux version 6.1.0" "$begun
 5 0 stuck id=0 name=create-vm pid=7 comm=x state=D stack=synchronize_rcu

@@ -59,14 +59,14 @@ status_is 125 "no init: exit status 125"
 out_like '^all runs: boot failed: kernel panic: VFS: Unable to mount root fs' \
 	"no init: the kernel's own reason"
 
-run "$KVMREPRO" run --kernel "$kernel" --runs 1 --repro nested-state-double-set
+run "$KVMREPRO" run --kernel "$kernel" --engine libvirt --runs 1 --repro nested-state-double-set
 status_is 125 "VMX under TCG: exit status 125"
 out_is "" "VMX under TCG: no outcome is made up"
 err_like 'nested-state-double-set needs a guest with vmx' "VMX under TCG: said"
 
-run "$KVMREPRO" run --kernel "$kernel" --runs 1 --repro create-vm --format json
+run "$KVMREPRO" run --kernel "$kernel" --runs 1 --repro create-vm --format json --out "$T/json"
 status_is 0 "--format json: exit status 0"
-check "--format json prints run.json" cmp "$T/out" "$(find "$T/state" -name run.json | head -n 1)"
+check "--format json prints run.json" cmp "$T/out" "$T/json/run.json"
 
 left
 [ $? -eq 1 ]
