@@ -60,8 +60,8 @@ class SameCommand(bare.Guest):
             if word in dropped or "masterKey" in value or "charmonitor" in value:
                 at += 1
                 continue
-            if word == "-initrd":
-                out += [word, self.initrd]
+            if word in ("-initrd", "-kernel"):
+                out += [word, self.initrd if word == "-initrd" else KERNEL]
                 at += 1
                 continue
             if "charserial0,path" in value:
