@@ -36,14 +36,14 @@ status_is 128 "a bad URI: exit status 128"
 err_lines 1 "a bad URI: one line"
 
 if command -v libvirtd >/dev/null; then
-	before=$(pgrep -u nobody 'libvirtd|virtlogd' | tr '\n' ' ')
+	before=$(pgrep -u nobody -f '/(libvirtd|virtlogd)' | tr '\n' ' ')
 	as_nobody --connect qemu:///session --out "$T/user/session"
 	status_is 0 "--connect qemu:///session: exit status 0"
 	out_is "all runs: OK" "--connect qemu:///session: OK"
 	check "run.json names the connection" \
 		jq -e '.engine.uri == "qemu:///session"' "$T/user/session/run.json"
 	# The daemons that libvirt started for this user's session, and no others.
-	for pid in $(pgrep -u nobody 'libvirtd|virtlogd'); do
+	for pid in $(pgrep -u nobody -f '/(libvirtd|virtlogd)'); do
 		case " $before " in
 		*" $pid "*) ;;
 		*) kill "$pid" ;;
