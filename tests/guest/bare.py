@@ -73,8 +73,9 @@ class Guest:
             f.write(cpio)
 
     def qemu(self, agent_path):
-        return ["qemu-system-x86_64", "-accel", "tcg", "-machine", self.machine, "-cpu", self.cpu,
-                "-smp", str(self.smp), "-m", str(self.memory), "-nographic", "-nodefaults",
+        # One thread: harness/vm/emulator.c says why.
+        return ["qemu-system-x86_64", "-accel", "tcg,thread=single", "-machine", self.machine,
+                "-cpu", self.cpu, "-smp", str(self.smp), "-m", str(self.memory), "-nographic", "-nodefaults",
                 "-no-reboot", "-kernel", self.kernel, "-initrd", self.initrd,
                 "-append", APPEND + " " + self.append,
                 "-serial", "file:" + self.console_path,
