@@ -14,6 +14,7 @@
 enum opt_type {
 	OPT_FLAG,   /* bool *; takes no argument */
 	OPT_NUMBER, /* long *; a whole number from min to max */
+	OPT_SHARE,  /* double *; a decimal number above 0 and below 1 */
 	OPT_STRING, /* const char *; points into argv or the table */
 	OPT_CHOICE, /* const char *; one of the row's choices */
 	OPT_LIST,   /* struct opt_list *; may be given more than once */

@@ -14,9 +14,11 @@
 #include <string.h>
 
 struct run_options {
-	const char *kernel, *modules, *vmlinux, *append, *engine, *accel, *connect, *out, *format;
+	const char *kernel, *modules, *vmlinux, *append, *engine, *accel, *connect, *out, *format,
+		*policy;
 	struct opt_list repros, expect, ignore;
-	long runs, jobs, duration, boot_timeout, memory, smp;
+	long runs, jobs, duration, boot_timeout, memory, smp, min_hits;
+	double alpha, rate;
 	bool verbose;
 };
 
@@ -39,6 +41,14 @@ static const struct opt run_opts[] = {
 	  "more than once [any crash]" },
 	{ "ignore", OPT_LIST, FIELD(ignore), "TITLE", 0, 0, NULL, NULL,
 	  "such a crash is no crash; as for --expect" },
+	{ "policy", OPT_CHOICE, FIELD(policy), "WHICH", 0, 0, policy_names, "bayes",
+	  "how outcomes become a verdict (docs/policies.md)" },
+	{ "alpha", OPT_SHARE, FIELD(alpha), "CHANCE", 0, 0, NULL, "0.01",
+	  "bayes: good is a kernel where the crash hid with no greater chance" },
+	{ "rate", OPT_SHARE, FIELD(rate), "SHARE", 0, 0, NULL, "0.5",
+	  "bayes: in what share of the runs a kernel with the bug crashes, if that is not known" },
+	{ "min-hits", OPT_NUMBER, FIELD(min_hits), "N", 1, 100000, NULL, "1",
+	  "bayes: how many runs must show the crash to make the kernel bad" },
 	{ "jobs", OPT_NUMBER, FIELD(jobs), "N", 1, 1024, NULL, NULL,
 	  "VMs at once [as many as there are cores]" },
 	{ "duration", OPT_NUMBER, FIELD(duration), "SECONDS", 1, 3600, NULL, NULL,
@@ -80,6 +90,7 @@ struct run {
 	struct outcome *outcomes; /* by number; those that have ended */
 	bool *ended;
 	bool *told; /* by reproducer */
+	struct policy policy;
 	struct tally tally;
 };
 
@@ -125,7 +136,7 @@ static int finished(void *opaque, struct trial_result *result, struct err *err)
 	mine->kind = result->outcome.kind;
 	mine->title = steal(result->outcome.title);
 	run->ended[result->number] = true;
-	tally_add(&run->tally, mine, result->hit);
+	tally_add(&run->tally, mine, result->hit ? MATCH_TARGET : MATCH_NONE);
 	trial_result_free(result);
 	return rc ? -1 : 0;
 }
@@ -167,6 +178,7 @@ static int make_runs(struct run *run, struct err *err)
 		.opaque = run,
 	};
 	cleanup_buf struct buf reason = BUF_INIT;
+	struct decision decision;
 	struct err ignored;
 
 	if (plan_run(&plan, err)) {
@@ -178,15 +190,15 @@ static int make_runs(struct run *run, struct err *err)
 		}
 		return -1;
 	}
-	enum verdict verdict = verdict_of(&run->tally);
-	run_json_set_verdict(run->json, verdict, &run->tally);
+	verdict_decide(&run->policy, &run->tally, &decision);
+	run_json_set_verdict(run->json, &run->policy, &run->tally, &decision);
 	if (store_run(&run->store, run->json, err))
 		return -1;
 	print_result(run);
-	verdict_reason(verdict, &run->tally, &reason);
-	log_info("verdict: %s (%s)", verdict_name(verdict), reason.data);
+	verdict_reason(&run->policy, &run->tally, &decision, &reason);
+	log_info("verdict: %s (%s)", verdict_name(decision.verdict), reason.data);
 	log_info("evidence: %s", run->store.dir);
-	return verdict_exit_status(verdict);
+	return verdict_exit_status(decision.verdict);
 }
 
 static int prepare_and_run(struct run *run, const struct session_options *so, struct err *err)
@@ -247,7 +259,13 @@ static int run_main(const void *opts, int argc, char **argv, struct err *err)
 		.vcpus = (unsigned)o->smp,
 		.live = o->verbose,
 	};
-	struct run run = { .options = o, .runs = (unsigned)o->runs };
+	struct run run = {
+		.options = o,
+		.runs = (unsigned)o->runs,
+		.policy = { policy_kind_of(o->policy), o->alpha, o->rate, (size_t)o->min_hits, 0,
+			    0 },
+		.tally.left = (size_t)o->runs,
+	};
 
 	if (argc)
 		return err_set(err, ERR_INPUT, "run: '%s' is not expected; all is said by options",

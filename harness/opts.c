@@ -30,6 +30,22 @@ static int parse_number(const struct opt *o, const char *text, long *out, struct
 	return 0;
 }
 
+/* Digits and at most one point: what strtod() takes besides (inf, 0x1p-2, a locale's comma) is no
+ * share. */
+static int parse_share(const struct opt *o, const char *text, double *out, struct err *err)
+{
+	bool plain = text[strspn(text, "0123456789.")] == '\0';
+	char *end = NULL;
+	double d = plain ? strtod(text, &end) : 0;
+
+	if (!plain || *end || d <= 0 || d >= 1)
+		return err_set(err, ERR_INPUT,
+			       "--%s takes a number above 0 and below 1, such as 0.01, not '%s'",
+			       o->name, text);
+	*out = d;
+	return 0;
+}
+
 static int parse_choice(const struct opt *o, const char *text, const char **out, struct err *err)
 {
 	cleanup_buf struct buf all = BUF_INIT;
@@ -55,6 +71,8 @@ static int parse_value(const struct opt *o, const char *text, void *opts, struct
 		return 0;
 	case OPT_NUMBER:
 		return parse_number(o, text, v, err);
+	case OPT_SHARE:
+		return parse_share(o, text, v, err);
 	case OPT_STRING:
 		*(const char **)v = text;
 		return 0;

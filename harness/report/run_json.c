@@ -243,22 +243,40 @@ static json_t *tally_json(const struct tally *tally)
 	set(o, "clean", json_integer((json_int_t)tally->clean));
 	set(o, "hits", json_integer((json_int_t)tally->hits));
 	set(o, "others", json_integer((json_int_t)tally->others));
+	set(o, "possible", json_integer((json_int_t)tally->possible));
 	set(o, "boot", json_integer((json_int_t)tally->boot));
 	set(o, "infra", json_integer((json_int_t)tally->infra));
 	return o;
 }
 
-void run_json_set_verdict(json_t *run, enum verdict verdict, const struct tally *tally)
+static json_t *policy_json(const struct policy *p)
+{
+	json_t *o = json_object();
+
+	set(o, "name", text(policy_names[p->kind]));
+	set(o, "alpha", json_real(p->alpha));
+	set(o, "rate", json_real(p->rate));
+	set(o, "min_hits", json_integer((json_int_t)p->min_hits));
+	set(o, "known_hits", json_integer((json_int_t)p->known_hits));
+	set(o, "known_runs", json_integer((json_int_t)p->known_runs));
+	return o;
+}
+
+void run_json_set_verdict(json_t *run, const struct policy *policy, const struct tally *tally,
+			  const struct decision *decision)
 {
 	cleanup_buf struct buf reason = BUF_INIT;
 	json_t *o = json_object();
 
-	verdict_reason(verdict, tally, &reason);
-	set(o, "verdict", text(verdict_name(verdict)));
+	verdict_reason(policy, tally, decision, &reason);
+	set(o, "verdict", text(verdict_name(decision->verdict)));
 	set(o, "reason", text(reason.data));
+	set(o, "policy", policy_json(policy));
+	set(o, "hidden", json_real(decision->hidden));
+	set(o, "more_clean", json_integer((json_int_t)decision->more_clean));
 	set(o, "tally", tally_json(tally));
 	set(run, "verdict", o);
-	set(run, "exit_status", json_integer(verdict_exit_status(verdict)));
+	set(run, "exit_status", json_integer(verdict_exit_status(decision->verdict)));
 	set(run, "finished", now());
 }
 

@@ -16,7 +16,8 @@ void run_json_add_trial(json_t *run, const struct trial_result *result,
 			const struct reproducers *repros);
 
 /* Add the end: interrupted, or a verdict. */
-void run_json_set_verdict(json_t *run, enum verdict verdict, const struct tally *tally);
+void run_json_set_verdict(json_t *run, const struct policy *policy, const struct tally *tally,
+			  const struct decision *decision);
 void run_json_set_interrupted(json_t *run, int signal_number);
 
 #endif

@@ -26,6 +26,13 @@ bad "an option without its argument" "--kernel needs an argument" --kernel
 bad "a number with a blank" "--runs takes a whole number" --runs ' 5'
 bad "a number out of range" "--runs takes a whole number from 1 to 100000, not '0'" --runs 0
 bad "a word for a number" "--smp takes a whole number" --smp two
+for share in 0 1 1.5 -1 half 0x.8p0 nan 0,5 '' .; do
+	bad "--alpha '$share'" "--alpha takes a number above 0 and below 1, such as 0.01, not" \
+		--alpha "$share"
+done
+bad "a rate of one" "--rate takes a number above 0 and below 1" --rate 1
+bad "an unknown policy" "--policy takes one of bayes, syzbot, not 'vote'" --policy vote
+bad "no hits at all" "--min-hits takes a whole number from 1" --min-hits 0
 bad "an unknown choice" "--accel takes one of auto, kvm, tcg, not 'xen'" --accel xen
 bad "an unknown engine" "--engine takes one of" --engine xen --kernel /dev/null
 bad "an operand" "'extra' is not expected" extra

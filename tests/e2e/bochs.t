@@ -34,7 +34,7 @@ check "run.json knows what ran the VM" jq -e \
 	'.engine | .name == "bochs" and .hypervisor == "Bochs 2.7" and .vcpus == 1' "$T/bad/run.json"
 check "Bochs's log is kept" grep -q 'bx_pc_system_c::Reset' "$T/bad/trial-000/qemu.log"
 
-run "$KVMREPRO" run --engine bochs --kernel "$lean" --runs 1 --out "$T/good"
+run "$KVMREPRO" run --engine bochs --kernel "$lean" --runs 1 --alpha 0.5 --out "$T/good"
 status_is 0 "a healthy kernel and all reproducers: exit status 0"
 out_is "all runs: OK" "a healthy kernel: OK"
 check "the canary ran on kvm_intel, nested" \

@@ -28,15 +28,15 @@ Call Trace:
  </TASK>
 ---[ end trace 0000000000000000 ]---'
 
-# replay NAME CONSOLE AGENT [OPTION...]
+# replay NAME CONSOLE AGENT [OPTION...]: one run, which is enough with that alpha.
 replay() {
 	local dir=$T/$1
 	mkdir -p "$dir"
 	printf '%s' "$2${2:+$'\n'}" >"$dir/console.log"
 	printf '%s\n' "$3" >"$dir/agent.log"
 	shift 3
-	run "$KVMREPRO" run --engine "replay:$dir" --runs 1 --repro create-vm --boot-timeout 2 \
-		--out "$dir/out" "$@"
+	run "$KVMREPRO" run --engine "replay:$dir" --runs 1 --alpha 0.5 --repro create-vm \
+		--boot-timeout 2 --out "$dir/out" "$@"
 }
 
 # expect NAME STATUS OUTCOME CONSOLE AGENT [OPTION...]

@@ -20,7 +20,8 @@ kernel=$T/user/stock/boot/$(basename "$kernel")
 as_nobody() {
 	run setpriv --reuid=nobody --regid=nogroup --clear-groups env -i PATH="$PATH" \
 		HOME="$T/user" XDG_RUNTIME_DIR="$T/user/rt" TMPDIR="$T/user" \
-		"$T/user/kvmrepro" run --kernel "$kernel" --runs 1 --repro create-vm "$@"
+		"$T/user/kvmrepro" run --kernel "$kernel" --runs 1 --alpha 0.5 \
+		--repro create-vm "$@"
 }
 
 as_nobody
