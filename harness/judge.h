@@ -1,0 +1,74 @@
+/*
+ * Judging: trials of one kernel, or of several in turn, until a policy has decided or the runs are
+ * spent. What `run`, `check` and `bisect` share; progress and remarks go to the log, and what has
+ * been found to the caller.
+ */
+#ifndef JUDGE_H
+#define JUDGE_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "family.h"
+#include "outcome.h"
+#include "session.h"
+#include "verdict.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* One kernel to be judged. Strings are borrowed and needed while judge_kernels() runs. */
+struct judge_kernel {
+	struct session_options session;
+	struct policy policy;
+	const char *label; /* in "run #3 of LABEL: ..." on standard error; NULL: no such words */
+	const char *out;   /* the directory of its evidence (report/store.h), or NULL: a new one */
+	const struct family *known; /* what was learnt on other kernels, or NULL */
+};
+
+struct judgement {
+	unsigned runs;            /* that were planned */
+	struct outcome *outcomes; /* runs of them, by number */
+	bool *ended;              /* runs of them: whether that one has an outcome */
+	struct tally tally;       /* of all that ended */
+	struct tally settled;     /* of those before the first run that is still under way */
+	struct decision decision; /* on tally, by the kernel's policy */
+	struct family family; /* which crash is which; what was learnt on this kernel included */
+	char *dir;            /* the evidence; NULL: no run was begun */
+	json_t *json;         /* run.json */
+};
+
+struct judge_options {
+	unsigned runs; /* of each kernel */
+	unsigned jobs; /* VMs at once, over all kernels; 0: as many as there are cores */
+	/*
+	 * Whether no further run is worth making. Called after each run that ended, never two at
+	 * once; those under way are then ended, and dropped. NULL: all runs are made. A run that
+	 * shows a crash may take far longer than a clean one: what speaks for good must be read
+	 * from settled, or jobs that are ahead would drop the evidence against it. judge_enough()
+	 * is that for a single kernel.
+	 */
+	bool (*enough)(void *opaque, const struct judgement *judgements, size_t n);
+	void *opaque;
+};
+
+/* For options->enough: the verdict on the first kernel is final. */
+bool judge_enough(void *opaque, const struct judgement *judgements, size_t n);
+
+/*
+ * Judge n kernels (out has room for n). What the compiler printed about a bad .c goes to standard
+ * error. Whatever is returned, out holds what has ended so far and is to be freed with
+ * judgement_free(); ERR_INTERRUPTED leaves run.json saying so.
+ */
+int judge_kernels(const struct judge_options *options, const struct judge_kernel *kernels, size_t n,
+		  struct judgement *out, struct err *err);
+
+/* The lines for standard output, in the seeds' form: of those runs that ended. Added to text. */
+void judgement_lines(const struct judgement *judgement, struct buf *text);
+
+/* Tell verdict, reason, families and the place of the evidence on standard error. */
+void judgement_tell(const struct judgement *judgement);
+
+void judgement_free(struct judgement *judgement);
+
+#endif
