@@ -115,12 +115,14 @@ static void tell_idle(struct run *run, const struct trial_result *result)
 	}
 }
 
-static int finished(void *opaque, struct trial_result *result, struct err *err)
+static int finished(void *opaque, size_t kernel, struct trial_result *result, bool *enough,
+		    struct err *err)
 {
 	struct run *run = opaque;
 	cleanup_buf struct buf text = BUF_INIT;
 	struct outcome *mine = &run->outcomes[result->number];
 
+	(void)kernel, (void)enough;
 	if (run->session.symbols && result->report) {
 		char *plain = result->report;
 
@@ -169,9 +171,10 @@ static void print_result(const struct run *run)
 /* All trials, then the verdict; the exit status, or -1. */
 static int make_runs(struct run *run, struct err *err)
 {
+	const struct plan_kernel kernel = { &run->session.trial, &run->store };
 	const struct plan plan = {
-		.trial = &run->session.trial,
-		.store = &run->store,
+		.kernels = &kernel,
+		.n_kernels = 1,
 		.runs = run->runs,
 		.jobs = run->jobs,
 		.finished = finished,

@@ -7,46 +7,74 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 
 struct crew {
 	const struct plan *plan;
-	pthread_mutex_t lock; /* next, failed, err, and finished() */
-	unsigned next;
-	bool failed;
+	int stop_fd;
+	pthread_mutex_t lock; /* next, enough, failed, err, and finished() */
+	unsigned long next;
+	bool enough, failed;
 	struct err err;
 };
 
-static int run_one(struct crew *crew, unsigned number, struct err *err)
+/* Hand the result on, unless enough has been seen while it was made. */
+static int hand_on(struct crew *crew, size_t kernel, struct trial_result *result, struct err *err)
 {
 	const struct plan *plan = crew->plan;
+	bool enough = false;
+
+	if (crew->enough) {
+		trial_result_free(result);
+		return err_set(err, ERR_INTERRUPTED, "not needed any more");
+	}
+	if (plan->finished(plan->opaque, kernel, result, &enough, err))
+		return -1;
+	if (enough) {
+		crew->enough = true;
+		eventfd_write(crew->stop_fd, 1);
+	}
+	return 0;
+}
+
+static int run_one(struct crew *crew, size_t kernel, unsigned number, struct err *err)
+{
+	const struct plan_kernel *k = &crew->plan->kernels[kernel];
+	struct trial_config trial = *k->trial;
 	cleanup_free char *console = NULL;
 	struct trial_result result;
 
-	if (store_begin_trial(plan->store, number, &console, err))
+	trial.stop_fd = crew->stop_fd;
+	if (store_begin_trial(k->store, number, &console, err))
 		return -1;
-	if (trial_run(plan->trial, number, console, &result, err)) {
-		store_drop_trial(plan->store, number);
-		return -1;
-	}
+	int rc = trial_run(&trial, number, console, &result, err);
 	pthread_mutex_lock(&crew->lock);
-	int rc = plan->finished(plan->opaque, &result, err);
+	if (!rc)
+		rc = hand_on(crew, kernel, &result, err);
+	bool dropped = rc && crew->enough;
 	pthread_mutex_unlock(&crew->lock);
-	return rc;
+	if (dropped)
+		unlink(console);
+	if (rc)
+		store_drop_trial(k->store, number);
+	return dropped ? 0 : rc;
 }
 
 static void *work(void *opaque)
 {
 	struct crew *crew = opaque;
+	size_t kernels = crew->plan->n_kernels;
 	struct err err;
 
 	for (;;) {
 		pthread_mutex_lock(&crew->lock);
-		bool stop = crew->failed || crew->next == crew->plan->runs;
-		unsigned number = stop ? 0 : crew->next++;
+		bool stop = crew->failed || crew->enough ||
+			    crew->next == (unsigned long)crew->plan->runs * kernels;
+		unsigned long turn = stop ? 0 : crew->next++;
 		pthread_mutex_unlock(&crew->lock);
 		if (stop)
 			return NULL;
-		if (!run_one(crew, number, &err))
+		if (!run_one(crew, turn % kernels, (unsigned)(turn / kernels), &err))
 			continue;
 		pthread_mutex_lock(&crew->lock);
 		if (!crew->failed)
@@ -58,10 +86,17 @@ static void *work(void *opaque)
 
 int plan_run(const struct plan *plan, struct err *err)
 {
-	struct crew crew = { .plan = plan, .lock = PTHREAD_MUTEX_INITIALIZER };
+	cleanup_fd int stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct crew crew = {
+		.plan = plan,
+		.stop_fd = stop_fd,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+	};
 	cleanup_free pthread_t *threads = xcalloc(plan->jobs, sizeof(*threads));
 	unsigned started = 0;
 
+	if (stop_fd < 0)
+		return err_errno(err, ERR_HARNESS, "eventfd");
 	while (started < plan->jobs) {
 		errno = pthread_create(&threads[started], NULL, work, &crew);
 		if (errno)

@@ -6,19 +6,33 @@
 #include "report/store.h"
 #include "trial.h"
 
-struct plan {
+#include <stdbool.h>
+
+struct plan_kernel {
 	const struct trial_config *trial;
 	const struct store *store; /* where consoles go while they are read */
-	unsigned runs, jobs;
-	/* Called for each trial that ended, in the order of their ends and never two at once, from
-	 * any thread; the result is the callee's to free. A failure ends the plan. */
-	int (*finished)(void *opaque, struct trial_result *result, struct err *err);
+};
+
+struct plan {
+	const struct plan_kernel *kernels; /* taken in turn: run 0 of each, then run 1 of each */
+	size_t n_kernels;
+	unsigned runs; /* of each kernel */
+	unsigned jobs; /* at once, over all kernels */
+	/*
+	 * Called for each trial that ended, in the order of their ends and never two at once, from
+	 * any thread; kernel is the index of its kernel, and the result is the callee's to free. A
+	 * failure ends the plan. *enough, which is false, set to true: no further trial begins, and
+	 * those under way are ended at once and dropped; it is not called again.
+	 */
+	int (*finished)(void *opaque, size_t kernel, struct trial_result *result, bool *enough,
+			struct err *err);
 	void *opaque;
 };
 
 /*
- * Make all runs. When one fails (interrupted, evidence cannot be kept) no further one begins; those
- * under way are ended or come to their end first. The first error is returned.
+ * Make all runs. They begin in the order of their numbers. When one fails (interrupted, evidence
+ * cannot be kept) no further one begins; those under way are ended or come to their end first. The
+ * first error is returned.
  */
 int plan_run(const struct plan *plan, struct err *err);
 

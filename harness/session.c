@@ -211,6 +211,8 @@ static void set_trial(const struct session_options *o, struct session *s)
 			.detector_ms = pace->detector_ms,
 			.stuck_ms = 2 * pace->detector_ms + STUCK_SPARE_MS,
 		},
+		.vm_step = 1,
+		.stop_fd = -1,
 		.live = o->live,
 	};
 }

@@ -242,14 +242,18 @@ static int turn(struct trial *t, int64_t deadline, struct err *err)
 		{ .fd = console_eof(t->console) ? -1 : t->vm->console_fd, .events = POLLIN },
 		{ .fd = agent_eof(t->agent) ? -1 : t->vm->agent_fd, .events = POLLIN },
 		{ .fd = t->off ? -1 : t->vm->event_fd, .events = POLLIN },
+		{ .fd = t->config->stop_fd, .events = POLLIN },
 	};
 	int64_t left = deadline - clock_ms();
 
-	if (poll(p, 4, t->frames_left || left < 0 ? 0 : (int)earliest(left, TURN_MS)) < 0 &&
+	if (poll(p, sizeof(p) / sizeof(*p),
+		 t->frames_left || left < 0 ? 0 : (int)earliest(left, TURN_MS)) < 0 &&
 	    errno != EINTR)
 		return err_errno(err, ERR_HARNESS, "poll");
 	if (p[0].revents)
 		return err_set(err, ERR_INTERRUPTED, "interrupted");
+	if (p[4].revents)
+		return err_set(err, ERR_INTERRUPTED, "not needed any more");
 	forgive_stall(t);
 	uint64_t before = console_bytes(t->console);
 	if (take_console(t, err) || take_frames(t, err))
@@ -311,8 +315,9 @@ static int make_initrd(struct trial *t, const char *path, struct err *err)
 
 static int start_vm(struct trial *t, const char *initrd, struct err *err)
 {
+	const struct trial_config *c = t->config;
 	const struct vm_spec spec = {
-		.number = t->result->number,
+		.number = c->vm_first + t->result->number * c->vm_step,
 		.kernel = t->config->kernel,
 		.initrd = initrd,
 		.cmdline = t->config->cmdline,

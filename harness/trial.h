@@ -32,6 +32,10 @@ struct trial_config {
 	const struct filter *filter;
 	unsigned memory_mib, vcpus;
 	struct trial_limits limits;
+	/* The engine's number of trial N's VM is vm_first + N * vm_step: unlike between kernels
+	 * that share an engine. */
+	unsigned vm_first, vm_step;
+	int stop_fd;      /* readable: end at once, ERR_INTERRUPTED; -1: nothing of that kind */
 	bool canary_only; /* end as OK when the canary has passed; nothing is run */
 	bool live;        /* show the console on standard error */
 };
