@@ -1,5 +1,6 @@
-# Fuzzing the classifier: make fuzz SECONDS=60. Needs clang with libFuzzer. The corpus it starts
-# from is made of tests/data/oops and tests/fuzz/corpus; what it finds lands in $(BUILD)/fuzz.
+# Fuzzing what reads untrusted text: make fuzz SECONDS=60, or one target alone: make fuzz-oops
+# (the classifier), make fuzz-bisect-log. Needs clang with libFuzzer. The corpora begin with the tests'
+# data; what is found lands in $(BUILD)/fuzz.
 FUZZ_CC ?= clang
 SECONDS ?= 60
 FUZZ_SRC := tests/fuzz/fuzz_oops.c $(wildcard harness/oops/*.c) harness/base/buf.c harness/base/err.c
@@ -10,7 +11,9 @@ $(BUILD)/fuzz/fuzz_oops: $(FUZZ_SRC) $(wildcard harness/oops/*.h)
 	$(FUZZ_CC) -D_GNU_SOURCE -std=gnu11 -Iharness $(FUZZ_FLAGS) -o $@ $(FUZZ_SRC) \
 		$(shell pkg-config --libs libpcre2-8)
 
-fuzz: $(BUILD)/fuzz/fuzz_oops ## fuzz the classifier for SECONDS=60
+fuzz: fuzz-oops fuzz-bisect-log ## fuzz the readers of untrusted text, each for SECONDS=60
+
+fuzz-oops: $(BUILD)/fuzz/fuzz_oops
 	@mkdir -p $(BUILD)/fuzz/corpus $(BUILD)/fuzz/seeds
 	@for f in tests/data/oops/*.log; do { printf '\003'; cat $$f; } \
 		>$(BUILD)/fuzz/seeds/$$(basename $$f); done
@@ -18,4 +21,17 @@ fuzz: $(BUILD)/fuzz/fuzz_oops ## fuzz the classifier for SECONDS=60
 		-max_len=16384 -dict=tests/fuzz/oops.dict -artifact_prefix=$(BUILD)/fuzz/ \
 		-print_final_stats=1 $(BUILD)/fuzz/corpus $(BUILD)/fuzz/seeds $(wildcard tests/fuzz/corpus)
 
-.PHONY: fuzz
+FUZZ_LOG_SRC := tests/fuzz/fuzz_bisect_log.c harness/bisect_log.c harness/outcome.c harness/base/buf.c \
+	harness/base/err.c
+
+$(BUILD)/fuzz/fuzz_bisect_log: $(FUZZ_LOG_SRC) harness/bisect_log.h
+	@mkdir -p $(@D)
+	$(FUZZ_CC) -D_GNU_SOURCE -std=gnu11 -Iharness $(FUZZ_FLAGS) -o $@ $(FUZZ_LOG_SRC)
+
+fuzz-bisect-log: $(BUILD)/fuzz/fuzz_bisect_log
+	@mkdir -p $(BUILD)/fuzz/log-corpus
+	$(BUILD)/fuzz/fuzz_bisect_log -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=1024 \
+		-max_len=8192 -dict=tests/fuzz/bisect_log.dict -artifact_prefix=$(BUILD)/fuzz/ \
+		-print_final_stats=1 $(BUILD)/fuzz/log-corpus tests/data/bisect
+
+.PHONY: fuzz fuzz-oops fuzz-bisect-log
