@@ -8,7 +8,7 @@
 
 #define STRAY_BYTES 200
 #define HASH_MIN    7
-#define HASH_MAX    64 /* SHA-256 */
+#define HASH_MAX    64    /* SHA-256 */
 #define RUNS_MAX    10000 /* of one revision */
 
 /* Free text that the log quotes, between lines of its own. */
