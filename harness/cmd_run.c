@@ -130,7 +130,7 @@ static int finished(void *opaque, size_t kernel, struct trial_result *result, bo
 		free(plain);
 	}
 	run_json_add_trial(run->json, result, &run->session.repros);
-	int rc = store_trial(&run->store, result, &run->session.repros, err) ||
+	int rc = store_trial(&run->store, run->session.engine, result, &run->session.repros, err) ||
 		 store_run(&run->store, run->json, err);
 	tell_idle(run, result);
 	outcome_text(&result->outcome, &text);

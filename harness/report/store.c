@@ -94,21 +94,27 @@ static int write_outputs(const char *dir, const struct trial_result *result,
 	return 0;
 }
 
-int store_trial(const struct store *store, const struct trial_result *result,
-		const struct reproducers *repros, struct err *err)
+static char *path_or_null(const char *dir, const char *name)
+{
+	return name ? xasprintf("%s/%s", dir, name) : NULL;
+}
+
+int store_trial(const struct store *store, const struct engine *engine,
+		const struct trial_result *result, const struct reproducers *repros,
+		struct err *err)
 {
 	cleanup_free char *dir = trial_dir(store, result->number);
 	cleanup_free char *agent = xasprintf("%s/agent.log.gz", dir);
 	cleanup_free char *report = xasprintf("%s/report.txt", dir);
-	cleanup_free char *vm = xasprintf("%s/qemu.log", dir);
-	cleanup_free char *domain = xasprintf("%s/domain.xml", store->dir);
+	cleanup_free char *vm = path_or_null(dir, engine->log_file);
+	cleanup_free char *definition = path_or_null(store->dir, engine->definition_file);
 
-	if (result->definition && !fs_exists(domain) &&
-	    fs_write(domain, result->definition, strlen(result->definition), err))
+	if (definition && result->definition && !fs_exists(definition) &&
+	    fs_write(definition, result->definition, strlen(result->definition), err))
 		return -1;
 	if (result->report && fs_write(report, result->report, strlen(result->report), err))
 		return -1;
-	if (result->vm_log && fs_write(vm, result->vm_log, strlen(result->vm_log), err))
+	if (vm && result->vm_log && fs_write(vm, result->vm_log, strlen(result->vm_log), err))
 		return -1;
 	if (fs_write_gz(agent, result->agent_log.data, result->agent_log.len, err))
 		return -1;

@@ -9,10 +9,10 @@
 
 /*
  *	DIR/run.json			the whole run (docs/run-json.md)
- *	DIR/domain.xml			the domain of the first trial that started
+ *	DIR/domain.xml (Bochs: bochsrc)	what defined the first VM that started
  *	DIR/trial-NNN/console.log.gz	what the kernel printed
  *	DIR/trial-NNN/agent.log.gz	what init said, and the VM's events (replay reads both)
- *	DIR/trial-NNN/qemu.log		QEMU's command line and messages
+ *	DIR/trial-NNN/qemu.log (Bochs: bochs.log)	the emulator's messages, QEMU's command line
  *	DIR/trial-NNN/report.txt	the crash report's own lines
  *	DIR/trial-NNN/output-NAME.log.gz	what the reproducer printed
  *
@@ -38,8 +38,9 @@ int store_begin_trial(const struct store *store, unsigned number, char **console
 		      struct err *err);
 
 /* Keep what the trial gave besides its console. */
-int store_trial(const struct store *store, const struct trial_result *result,
-		const struct reproducers *repros, struct err *err);
+int store_trial(const struct store *store, const struct engine *engine,
+		const struct trial_result *result, const struct reproducers *repros,
+		struct err *err);
 
 /* Write run.json, in place of an earlier one. */
 int store_run(const struct store *store, const json_t *run, struct err *err);

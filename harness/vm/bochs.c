@@ -339,6 +339,8 @@ const struct engine engine_bochs = {
 	/* 256 pty pairs and the crypto library's self-tests are seconds of an interpreter's time;
 	 * nothing that a reproducer can reach depends on either. */
 	.arguments = "pty.legacy_count=0 cryptomgr.notests",
+	.definition_file = "bochsrc",
+	.log_file = "bochs.log",
 	.open = bochs_open,
 	.close = bochs_close,
 	.facts = bochs_facts,

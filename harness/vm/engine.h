@@ -63,6 +63,8 @@ struct engine_state; /* the engine's own, for a whole run */
 struct engine {
 	const char *name;
 	const char *arguments; /* for the kernel, because of the engine; or NULL */
+	/* What the evidence calls start()'s definition and stop()'s log; NULL: none. */
+	const char *definition_file, *log_file;
 
 	/* Get ready to start VMs. */
 	int (*open)(const struct engine_config *config, struct engine_state **out, struct err *err);

@@ -539,6 +539,8 @@ static int libvirt_stop(struct vm *vm, char **log, struct err *err)
 
 const struct engine engine_libvirt = {
 	.name = "libvirt",
+	.definition_file = "domain.xml",
+	.log_file = "qemu.log",
 	.open = libvirt_open,
 	.close = libvirt_close,
 	.facts = libvirt_facts,

@@ -32,7 +32,8 @@ err_like '^kvmrepro: engine: bochs \(nested-state-double-set needs VMX; .+\)$' \
 	"auto chose Bochs, and says why in one line"
 check "run.json knows what ran the VM" jq -e \
 	'.engine | .name == "bochs" and .hypervisor == "Bochs 2.7" and .vcpus == 1' "$T/bad/run.json"
-check "Bochs's log is kept" grep -q 'bx_pc_system_c::Reset' "$T/bad/trial-000/qemu.log"
+check "Bochs's log is kept" grep -q 'bx_pc_system_c::Reset' "$T/bad/trial-000/bochs.log"
+check "Bochs's configuration is kept" grep -q '^optromimage1: file=boot.rom' "$T/bad/bochsrc"
 
 run "$KVMREPRO" run --engine bochs --kernel "$lean" --runs 1 --alpha 0.5 --out "$T/good"
 status_is 0 "a healthy kernel and all reproducers: exit status 0"
