@@ -63,22 +63,32 @@ struct family_run {
 };
 
 /*
- * Count a run. Every member's kinship is then what all runs so far say:
- * - alias: at least three quarters of the conclusive runs (clean or crashed while the reproducers
- *   ran), three at least, are the target's, and the rest of the title's runs are among them. Titles
- *   that name no crash (no output, a lost connection, a reboot) are never aliases.
- * - renamed: its reports have the target's type, and a stack of which more than half of the
- *   functions, three at least, are the target's, in the same order; functions that every system
- * call or kernel thread begins with do not count.
- * - possible: the target's type, a function name with more than half of its words in common, and no
- *   stack on one side that is long enough for the above.
- * What is known stays as it is.
+ * Count a run. Every member's kinship is then what all runs so far say; what is known stays.
+ *
+ * alias: at least three quarters of the conclusive runs (clean, or crashed while the reproducers
+ * ran), and three at least, are the target's, and a run of this title is among them. Titles that
+ * name no crash (no output, a lost connection, a reboot) are never aliases.
+ *
+ * renamed: its reports are of the target's kind, and more than half of the functions of their
+ * stack, three at least, are the target's, in the same order. Functions that every system call or
+ * kernel thread begins with do not count.
+ *
+ * possible: of the target's kind, more than half of the words of its function's name are the
+ * target's, and on one side there is no stack that is long enough for the above.
+ *
+ * Returns the index of the outcome's title in v, which it keeps, or FAMILY_NONE: it has none, or
+ * there are FAMILY_MAX titles already.
  */
-void family_add(struct family *family, const struct family_run *run);
+#define FAMILY_MAX  64
+#define FAMILY_NONE ((size_t)-1)
+size_t family_add(struct family *family, const struct family_run *run);
 
-/* What an outcome is to the search. */
+/* What a run is to the search: member is what family_add() returned for it, expected as there. May
+ * change with the runs that follow. */
+enum match family_match(const struct family *family, size_t member, bool expected);
+
+/* What the title of an outcome is; KIN_OTHER if there is none. */
 enum kinship family_kin(const struct family *family, const struct outcome *outcome);
-enum match family_match(const struct family *family, const struct outcome *outcome);
 
 /* The functions of a report's stack as in struct family_member; the caller frees it. NULL: none. */
 char *family_stack(const char *report);

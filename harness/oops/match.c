@@ -6,6 +6,7 @@
 #include "oops/match.h"
 
 #include "base/buf.h"
+#include "base/cleanup.h"
 #include "oops/title.h"
 
 #include <ctype.h>
@@ -176,4 +177,16 @@ bool oops_matcher_test(const struct oops_matcher *m, const struct oops_report *r
 		if (oops_matcher_test_title(m, report->alt[i]))
 			return true;
 	return report->older && oops_matcher_test_title(m, report->older);
+}
+
+const char *oops_matcher_title(const struct oops_matcher *m)
+{
+	return m->inner;
+}
+
+bool oops_titles_alike(const char *a, const char *b)
+{
+	cleanup_free char *spelled_a = spelling(a), *spelled_b = spelling(b);
+
+	return !strcmp(spelled_a, spelled_b);
 }

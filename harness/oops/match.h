@@ -28,4 +28,10 @@ bool oops_matcher_test(const struct oops_matcher *m, const struct oops_report *r
 /* The same against a single title. */
 bool oops_matcher_test_title(const struct oops_matcher *m, const char *title);
 
+/* The title that it was made of, without a mail's decoration; NULL: a /PCRE/. */
+const char *oops_matcher_title(const struct oops_matcher *m);
+
+/* Are these two titles one, but for what a matcher overlooks? */
+bool oops_titles_alike(const char *a, const char *b);
+
 #endif
