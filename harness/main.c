@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-const struct cmd *const cmds[] = { &cmd_run, &cmd_classify, &cmd_repro, NULL };
+const struct cmd *const cmds[] = { &cmd_run, &cmd_classify, &cmd_repro, &cmd_doctor, NULL };
 
 static void usage(FILE *out)
 {

@@ -211,7 +211,7 @@ static int compile_in(const char *dir, const char *source, struct buf *program, 
 	return fs_read(out, REPRODUCER_BYTES, program, ERR_INPUT, err);
 }
 
-static int compile(const char *source, struct buf *program, struct buf *diag, struct err *err)
+int reproducer_compile(const char *source, struct buf *program, struct buf *diag, struct err *err)
 {
 	cleanup_free char *dir = NULL;
 	struct err ignored;
@@ -271,7 +271,7 @@ static int resolve_file(const char *path, struct reproducer *out, struct buf *di
 	if (fs_read(path, REPRODUCER_BYTES, &file, ERR_INPUT, err))
 		return -1;
 	hash(&file, out->sha256);
-	if (ends_in_c(path) && compile(path, &program, diag, err))
+	if (ends_in_c(path) && reproducer_compile(path, &program, diag, err))
 		return -1;
 	struct buf *elf = ends_in_c(path) ? &program : &file;
 	if (reproducer_check_elf(path, elf->data, elf->len, err))

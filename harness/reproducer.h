@@ -59,6 +59,9 @@ int reproducers_resolve(const char *const *args, size_t n_args, unsigned duratio
 /* May be called on a zeroed struct; leaves one. */
 void reproducers_free(struct reproducers *list);
 
+/* Compile a C file to a program; errors and diag as for reproducers_resolve(). */
+int reproducer_compile(const char *source, struct buf *program, struct buf *diag, struct err *err);
+
 /* Is this a static x86-64 program? ERR_INPUT, the line begins with what, if not. */
 int reproducer_check_elf(const char *what, const void *data, size_t len, struct err *err);
 
