@@ -21,12 +21,15 @@
 struct judge_kernel {
 	struct session_options session;
 	struct policy policy;
-	const char *label; /* in "run #3 of LABEL: ..." on standard error; NULL: no such words */
+	const char *label; /* before what is told of it on standard error, "LABEL: run #3: OK"; or
+			      NULL */
 	const char *out;   /* the directory of its evidence (report/store.h), or NULL: a new one */
 	const struct family *known; /* what was learnt on other kernels, or NULL */
 };
 
 struct judgement {
+	const char *label;        /* as given */
+	struct policy policy;     /* as given */
 	unsigned runs;            /* that were planned */
 	struct outcome *outcomes; /* runs of them, by number */
 	bool *ended;              /* runs of them: whether that one has an outcome */
@@ -50,15 +53,16 @@ struct judge_options {
 	 */
 	bool (*enough)(void *opaque, const struct judgement *judgements, size_t n);
 	void *opaque;
+	struct buf *diag; /* what the compiler printed about a bad .c is added; NULL: it is lost */
 };
 
 /* For options->enough: the verdict on the first kernel is final. */
 bool judge_enough(void *opaque, const struct judgement *judgements, size_t n);
 
 /*
- * Judge n kernels (out has room for n). What the compiler printed about a bad .c goes to standard
- * error. Whatever is returned, out holds what has ended so far and is to be freed with
- * judgement_free(); ERR_INTERRUPTED leaves run.json saying so.
+ * Judge n kernels (out has room for n), in turn where there are several. Whatever is returned, out
+ * holds what has ended so far and is to be freed with judgement_free(); ERR_INTERRUPTED leaves
+ * run.json saying so.
  */
 int judge_kernels(const struct judge_options *options, const struct judge_kernel *kernels, size_t n,
 		  struct judgement *out, struct err *err);

@@ -7,6 +7,7 @@
 #include "kernel/initramfs.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 /*
  * console: the one that is read; at 115200 baud, because some emulators model the line's speed.
@@ -296,11 +297,32 @@ int session_open_engine(const struct session_options *options, struct session *s
 	return check_needs(options, session, err);
 }
 
+int session_join_engine(const struct session_options *options, struct session *session,
+			struct session *host, unsigned index, unsigned count, struct err *err)
+{
+	session->workdir = xasprintf("%s/%u.kernel", host->workdir, index);
+	/* As the host's: a daemon's QEMU may have to read the kernel there. */
+	if (mkdir(session->workdir, 0711))
+		return err_errno(err, ERR_HARNESS, "%s", session->workdir);
+	session->joined = true;
+	session->engine = host->engine;
+	session->engine_state = host->engine_state;
+	session->engine_config = host->engine_config;
+	session->accel = host->accel;
+	session->facts = host->facts;
+	if (make_cmdline(options, session, err) || copy_kernel(session, err))
+		return -1;
+	set_trial(options, session);
+	session->trial.vm_first = index;
+	session->trial.vm_step = host->trial.vm_step = count;
+	return check_needs(options, session, err);
+}
+
 void session_close(struct session *session)
 {
 	struct err err;
 
-	if (session->engine_state)
+	if (session->engine_state && !session->joined)
 		session->engine->close(session->engine_state);
 	if (session->workdir && fs_rmtree(session->workdir, &err))
 		log_error("%s", err.msg);

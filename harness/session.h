@@ -53,6 +53,7 @@ struct session {
 	char engine_why[256]; /* why this one, or "" */
 	struct engine_config engine_config;
 	struct engine_state *engine_state; /* NULL until opened */
+	bool joined;                       /* the engine is another session's */
 	struct engine_facts facts;
 	struct accel accel;
 	struct trial_config trial; /* ready for trial_run() */
@@ -71,6 +72,15 @@ int session_prepare(const struct session_options *options, struct session *sessi
  */
 int session_open_engine(const struct session_options *options, struct session *session,
 			struct err *err);
+
+/*
+ * As session_open_engine(), with the engine, the accelerator and the private directory of host: one
+ * that has been opened for another kernel with the same options, and is closed after this one.
+ * libvirt's embedded driver can be opened once in a process. index: of this session among those on
+ * the engine (host is 0), of count: so that their VMs' numbers differ.
+ */
+int session_join_engine(const struct session_options *options, struct session *session,
+			struct session *host, unsigned index, unsigned count, struct err *err);
 
 /* Close and remove all. */
 void session_close(struct session *session);

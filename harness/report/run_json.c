@@ -143,6 +143,7 @@ json_t *run_json_new(const struct session *session, unsigned runs, unsigned jobs
 	set(run, "limits", limits_json(&session->trial.limits));
 	set(run, "reproducers", reproducers_json(&session->repros));
 	set(run, "trials", json_array());
+	set(run, "families", json_array());
 	set(run, "interrupted", json_null());
 	set(run, "verdict", json_null());
 	set(run, "exit_status", json_null());
@@ -247,6 +248,44 @@ static json_t *tally_json(const struct tally *tally)
 	set(o, "boot", json_integer((json_int_t)tally->boot));
 	set(o, "infra", json_integer((json_int_t)tally->infra));
 	return o;
+}
+
+static json_t *family_json(const struct family *family)
+{
+	json_t *all = json_array();
+
+	for (size_t i = 0; i < family->n; i++) {
+		const struct family_member *m = &family->v[i];
+		json_t *o = json_object();
+
+		set(o, "title", text(m->title));
+		set(o, "kin", text(kinship_name(m->kin)));
+		set(o, "type", text(m->type));
+		set(o, "stack", text(m->stack));
+		set(o, "known", json_boolean(m->known));
+		set(o, "seen", json_integer((json_int_t)m->seen));
+		json_array_append_new(all, o);
+	}
+	return all;
+}
+
+void run_json_set_families(json_t *run, const struct family *family, const enum match *matches)
+{
+	static const char *const words[] = {
+		[MATCH_NONE] = "none",
+		[MATCH_POSSIBLE] = "possible",
+		[MATCH_TARGET] = "target",
+	};
+	json_t *trial;
+	size_t i;
+
+	json_array_foreach (json_object_get(run, "trials"), i, trial) {
+		json_int_t number = json_integer_value(json_object_get(trial, "number"));
+
+		set(trial, "hit", json_boolean(matches[number] == MATCH_TARGET));
+		set(trial, "match", text(words[matches[number]]));
+	}
+	set(run, "families", family_json(family));
 }
 
 static json_t *policy_json(const struct policy *p)

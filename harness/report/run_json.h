@@ -2,6 +2,7 @@
 #ifndef REPORT_RUN_JSON_H
 #define REPORT_RUN_JSON_H
 
+#include "family.h"
 #include "session.h"
 #include "trial.h"
 #include "verdict.h"
@@ -14,6 +15,9 @@ json_t *run_json_new(const struct session *session, unsigned runs, unsigned jobs
 /* Add a trial; they may come in any order and are kept in that of their numbers. */
 void run_json_add_trial(json_t *run, const struct trial_result *result,
 			const struct reproducers *repros);
+
+/* What each trial is to the search, by number, and which title is which. */
+void run_json_set_families(json_t *run, const struct family *family, const enum match *matches);
 
 /* Add the end: interrupted, or a verdict. */
 void run_json_set_verdict(json_t *run, const struct policy *policy, const struct tally *tally,

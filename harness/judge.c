@@ -1,0 +1,358 @@
+/* Judging; see judge.h. */
+#include "judge.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "interrupt.h"
+#include "plan.h"
+#include "report/run_json.h"
+#include "report/store.h"
+
+#include <sched.h>
+#include <string.h>
+
+/* One of the kernels while it is being judged. */
+struct subject {
+	const struct judge_kernel *kernel;
+	struct judgement *out;
+	struct session session;
+	struct store store;
+	bool *told;     /* by reproducer: that it does not run here */
+	size_t *member; /* by run: of the family */
+	bool *expected; /* by run */
+	enum match *match;
+};
+
+struct court {
+	const struct judge_options *options;
+	struct subject *subjects;
+	struct judgement *out;
+	size_t n;
+};
+
+static unsigned count_cores(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) ? 1 : (unsigned)CPU_COUNT(&set);
+}
+
+/* "LABEL: " */
+static const char *label_of(const struct judgement *j, char *room, size_t bytes)
+{
+	snprintf(room, bytes, "%s%s", j->label ? j->label : "", j->label ? ": " : "");
+	return room;
+}
+
+/* ---- what has been seen ---- */
+
+/* Tell once for each reproducer that it does not run here: a clean run says nothing about it. */
+static void tell_idle(struct subject *s, const struct trial_result *result)
+{
+	for (size_t i = 0; i < result->n_repros; i++) {
+		const struct repro_result *r = &result->repros[i];
+
+		if (s->told[i] || (r->end != REPRO_SKIPPED && r->end != REPRO_UNSUPPORTED))
+			continue;
+		s->told[i] = true;
+		log_info("not run here: %s (%s)", s->session.repros.v[i].name,
+			 r->why ? r->why : "not supported by this kernel");
+	}
+}
+
+/* Count anew: what a title is may have changed with the last run. */
+static void count(struct subject *s)
+{
+	struct judgement *j = s->out;
+	bool whole = true;
+
+	j->tally = j->settled = (struct tally){ .left = j->runs };
+	for (unsigned i = 0; i < j->runs; i++) {
+		whole &= j->ended[i];
+		if (!j->ended[i])
+			continue;
+		/* Without --expect any crash counts as it comes: there are no families. */
+		if (s->session.filter.n_expect)
+			s->match[i] = family_match(&j->family, s->member[i], s->expected[i]);
+		else
+			s->match[i] = s->expected[i] ? MATCH_TARGET : MATCH_NONE;
+		tally_add(&j->tally, &j->outcomes[i], s->match[i]);
+		if (whole)
+			tally_add(&j->settled, &j->outcomes[i], s->match[i]);
+	}
+	verdict_decide(&j->policy, &j->tally, &j->decision);
+	run_json_set_families(j->json, &j->family, s->match);
+}
+
+static void take_result(struct subject *s, struct trial_result *result)
+{
+	unsigned number = result->number;
+	struct outcome *mine = &s->out->outcomes[number];
+
+	*mine = (struct outcome){ result->outcome.kind, steal(result->outcome.title) };
+	const struct family_run run = {
+		.outcome = mine,
+		.expected = result->hit,
+		.type = result->crash ? result->type : NULL,
+		.report = result->report,
+		.corrupted = result->corrupted_why,
+	};
+	s->expected[number] = result->hit;
+	s->member[number] = family_add(&s->out->family, &run);
+	s->out->ended[number] = true;
+	count(s);
+}
+
+static int finished(void *opaque, size_t kernel, struct trial_result *result, bool *enough,
+		    struct err *err)
+{
+	struct court *court = opaque;
+	struct subject *s = &court->subjects[kernel];
+	cleanup_buf struct buf text = BUF_INIT;
+	char label[64];
+
+	run_json_add_trial(s->out->json, result, &s->session.repros);
+	outcome_text(&result->outcome, &text);
+	log_info("%srun #%u: %s (%.1f s)", label_of(s->out, label, sizeof(label)), result->number,
+		 text.data, (double)result->end_ms / 1000);
+	tell_idle(s, result);
+	take_result(s, result);
+	/* The report in the store has source lines; functions are compared as the kernel names
+	 * them. */
+	if (s->session.symbols && result->report) {
+		char *plain = result->report;
+
+		result->report = symbols_add(s->session.symbols, plain);
+		free(plain);
+	}
+	int rc = store_trial(&s->store, s->session.engine, result, &s->session.repros, err) ||
+		 store_run(&s->store, s->out->json, err);
+	trial_result_free(result);
+	if (!rc && court->options->enough)
+		*enough = court->options->enough(court->options->opaque, court->out, court->n);
+	return rc ? -1 : 0;
+}
+
+bool judge_enough(void *opaque, const struct judgement *judgements, size_t n)
+{
+	const struct judgement *j = judgements;
+	struct decision settled;
+
+	(void)opaque, (void)n;
+	if (j->decision.verdict == VERDICT_BAD)
+		return j->decision.final;
+	verdict_decide(&j->policy, &j->settled, &settled);
+	return j->decision.final && settled.final && settled.verdict == j->decision.verdict;
+}
+
+/* ---- from start to end ---- */
+
+static int open_engine(struct court *court, struct subject *s, struct err *err)
+{
+	struct session *first = &court->subjects[0].session;
+	const struct session_options *so = &s->kernel->session;
+
+	if (s == court->subjects || s->session.engine == &engine_replay)
+		return session_open_engine(so, &s->session, err);
+	return session_join_engine(so, &s->session, first, (unsigned)(s - court->subjects),
+				   (unsigned)court->n, err);
+}
+
+/* What --expect names is the target, whether it shows or not. */
+static void know_targets(struct subject *s)
+{
+	const struct filter *filter = &s->session.filter;
+
+	for (size_t i = 0; i < filter->n_expect; i++) {
+		const char *title = oops_matcher_title(filter->expect[i]);
+
+		if (title)
+			family_know(&s->out->family, title, NULL, NULL, KIN_TARGET);
+	}
+	if (s->kernel->known)
+		family_know_all(&s->out->family, s->kernel->known);
+}
+
+static int open_subject(struct court *court, struct subject *s, unsigned jobs, struct err *err)
+{
+	struct judgement *j = s->out;
+
+	if (store_open(s->kernel->out, &s->store, err))
+		return -1;
+	if (open_engine(court, s, err)) {
+		store_discard(&s->store);
+		return -1;
+	}
+	j->dir = xstrdup(s->store.dir);
+	j->outcomes = xcalloc(j->runs, sizeof(*j->outcomes));
+	j->ended = xcalloc(j->runs, sizeof(*j->ended));
+	s->told = xcalloc(s->session.repros.n, sizeof(*s->told));
+	s->member = xcalloc(j->runs, sizeof(*s->member));
+	s->expected = xcalloc(j->runs, sizeof(*s->expected));
+	s->match = xcalloc(j->runs, sizeof(*s->match));
+	j->json = run_json_new(&s->session, j->runs, jobs);
+	know_targets(s);
+	count(s);
+	return store_run(&s->store, j->json, err);
+}
+
+static int make_runs(struct court *court, unsigned jobs, struct err *err)
+{
+	cleanup_free struct plan_kernel *kernels = xcalloc(court->n, sizeof(*kernels));
+	const struct plan plan = {
+		.kernels = kernels,
+		.n_kernels = court->n,
+		.runs = court->options->runs,
+		.jobs = jobs,
+		.finished = finished,
+		.opaque = court,
+	};
+
+	for (size_t i = 0; i < court->n; i++)
+		kernels[i] = (struct plan_kernel){ &court->subjects[i].session.trial,
+						   &court->subjects[i].store };
+	return plan_run(&plan, err);
+}
+
+/* The end of each run.json. */
+static int close_books(struct court *court, int rc, struct err *err)
+{
+	struct err ignored;
+
+	for (size_t i = 0; i < court->n; i++) {
+		struct subject *s = &court->subjects[i];
+		struct judgement *j = s->out;
+
+		if (rc && err->kind == ERR_INTERRUPTED) {
+			run_json_set_interrupted(j->json, interrupt_signal());
+			store_run(&s->store, j->json, &ignored);
+		} else if (!rc) {
+			run_json_set_verdict(j->json, &j->policy, &j->tally, &j->decision);
+			rc = store_run(&s->store, j->json, err);
+		}
+	}
+	return rc;
+}
+
+static int hold_court(struct court *court, struct err *err)
+{
+	unsigned jobs = court->options->jobs ? court->options->jobs : count_cores();
+	unsigned long all = (unsigned long)court->options->runs * court->n;
+
+	if (jobs > all)
+		jobs = (unsigned)all;
+	for (size_t i = 0; i < court->n; i++) {
+		struct subject *s = &court->subjects[i];
+
+		struct buf *diag = court->options->diag;
+		cleanup_buf struct buf lost = BUF_INIT;
+		if (session_prepare(&s->kernel->session, &s->session, diag ? diag : &lost, err))
+			return -1;
+	}
+	for (size_t i = 0; i < court->n; i++)
+		if (open_subject(court, &court->subjects[i], jobs, err))
+			return -1;
+	return close_books(court, make_runs(court, jobs, err), err);
+}
+
+static void free_subject(struct subject *s)
+{
+	session_close(&s->session);
+	store_close(&s->store);
+	free(s->told);
+	free(s->member);
+	free(s->expected);
+	free(s->match);
+}
+
+int judge_kernels(const struct judge_options *options, const struct judge_kernel *kernels, size_t n,
+		  struct judgement *out, struct err *err)
+{
+	cleanup_free struct subject *subjects = xcalloc(n, sizeof(*subjects));
+	struct court court = { options, subjects, out, n };
+
+	for (size_t i = 0; i < n; i++) {
+		out[i] = (struct judgement){
+			.label = kernels[i].label,
+			.policy = kernels[i].policy,
+			.runs = options->runs,
+		};
+		subjects[i] = (struct subject){ .kernel = &kernels[i], .out = &out[i] };
+	}
+	int rc = hold_court(&court, err);
+	for (size_t i = n; i > 0; i--) /* the first one's engine may be the others' */
+		free_subject(&subjects[i - 1]);
+	return rc;
+}
+
+/* ---- what came of it ---- */
+
+void judgement_lines(const struct judgement *judgement, struct buf *text)
+{
+	const struct judgement *j = judgement;
+	size_t same = 0;
+	const struct outcome *first = NULL;
+
+	for (unsigned i = 0; i < j->runs; i++) {
+		if (!j->ended[i])
+			continue;
+		first = first ? first : &j->outcomes[i];
+		same += outcome_equal(first, &j->outcomes[i]);
+	}
+	for (unsigned i = 0; i < j->runs; i++) {
+		if (!j->ended[i])
+			continue;
+		if (same == j->tally.runs)
+			buf_adds(text, "all runs: ");
+		else
+			buf_addf(text, "run #%u: ", i);
+		outcome_text(&j->outcomes[i], text);
+		buf_addc(text, '\n');
+		if (same == j->tally.runs)
+			return;
+	}
+}
+
+static void tell_families(const struct judgement *j, const char *label)
+{
+	static const char *const why[] = {
+		[KIN_ALIAS] = "counts as the crash: seen beside it while it dominated the runs",
+		[KIN_RENAMED] = "counts as the crash: the same stack under another name",
+		[KIN_POSSIBLE] = "may be the crash: alike by name, and no stack to compare",
+	};
+
+	for (size_t i = 0; i < j->family.n; i++) {
+		const struct family_member *m = &j->family.v[i];
+
+		if (m->seen && m->kin != KIN_TARGET && m->kin != KIN_OTHER)
+			log_info("%s%s: %s%s", label, m->title, why[m->kin],
+				 m->known ? " on another kernel" : "");
+	}
+}
+
+void judgement_tell(const struct judgement *judgement)
+{
+	const struct judgement *j = judgement;
+	cleanup_buf struct buf reason = BUF_INIT;
+	char label[64];
+
+	label_of(j, label, sizeof(label));
+	tell_families(j, label);
+	if (j->tally.left)
+		log_info("%sdecided after %zu of %u runs", label, j->tally.runs, j->runs);
+	verdict_reason(&j->policy, &j->tally, &j->decision, &reason);
+	log_info("%sverdict: %s (%s)", label, verdict_name(j->decision.verdict), reason.data);
+	log_info("%sevidence: %s", label, j->dir);
+}
+
+void judgement_free(struct judgement *judgement)
+{
+	for (unsigned i = 0; judgement->outcomes && i < judgement->runs; i++)
+		free(judgement->outcomes[i].title);
+	free(judgement->outcomes);
+	free(judgement->ended);
+	family_free(&judgement->family);
+	free(judgement->dir);
+	json_decref(judgement->json);
+	*judgement = (struct judgement){ 0 };
+}

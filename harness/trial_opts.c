@@ -1,0 +1,37 @@
+/* What the trials' options mean; see trial_opts.h. */
+#include "trial_opts.h"
+
+const char *const trial_opts_accels[] = { "auto", "kvm", "tcg", NULL };
+
+struct session_options trial_opts_session(const struct trial_options *trials, const char *kernel)
+{
+	return (struct session_options){
+		.kernel = kernel,
+		.modules = trials->modules,
+		.append = trials->append,
+		.engine = trials->engine,
+		.accel = trials->accel,
+		.connect = trials->connect,
+		.repros = trials->repros.items,
+		.n_repros = trials->repros.n,
+		.expect = trials->expect.items,
+		.n_expect = trials->expect.n,
+		.ignore = trials->ignore.items,
+		.n_ignore = trials->ignore.n,
+		.duration_s = (unsigned)trials->duration,
+		.boot_timeout_s = (unsigned)trials->boot_timeout,
+		.memory_mib = (unsigned)trials->memory,
+		.vcpus = (unsigned)trials->smp,
+		.live = trials->verbose,
+	};
+}
+
+struct policy trial_opts_policy(const struct trial_options *trials)
+{
+	return (struct policy){
+		.kind = trials->policy ? policy_kind_of(trials->policy) : POLICY_BAYES,
+		.alpha = trials->alpha,
+		.rate = trials->rate > 0 ? trials->rate : POLICY_RATE,
+		.min_hits = trials->min_hits ? (size_t)trials->min_hits : POLICY_MIN_HITS,
+	};
+}
