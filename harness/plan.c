@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "gate.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -11,6 +12,7 @@
 
 struct crew {
 	const struct plan *plan;
+	struct gate gate; /* jobs at once */
 	int stop_fd;
 	pthread_mutex_t lock; /* next, enough, failed, err, and finished() */
 	unsigned long next;
@@ -45,6 +47,7 @@ static int run_one(struct crew *crew, size_t kernel, unsigned number, struct err
 	struct trial_result result;
 
 	trial.stop_fd = crew->stop_fd;
+	trial.gate = &crew->gate;
 	if (store_begin_trial(k->store, number, &console, err))
 		return -1;
 	int rc = trial_run(&trial, number, console, &result, err);
@@ -92,21 +95,29 @@ int plan_run(const struct plan *plan, struct err *err)
 		.stop_fd = stop_fd,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 	};
-	cleanup_free pthread_t *threads = xcalloc(plan->jobs, sizeof(*threads));
+	unsigned long trials = (unsigned long)plan->runs * plan->n_kernels;
+	/* One more than may run: its VM is made, and the last one ended, while others run. */
+	unsigned crew_size = plan->jobs < trials ? plan->jobs + 1 : (unsigned)trials;
+	cleanup_free pthread_t *threads = xcalloc(crew_size, sizeof(*threads));
 	unsigned started = 0;
 
 	if (stop_fd < 0)
 		return err_errno(err, ERR_HARNESS, "eventfd");
-	while (started < plan->jobs) {
+	if (gate_open(plan->jobs, &crew.gate, err))
+		return -1;
+	while (started < crew_size) {
 		errno = pthread_create(&threads[started], NULL, work, &crew);
 		if (errno)
 			break;
 		started++;
 	}
-	if (!started)
-		return err_errno(err, ERR_HARNESS, "pthread_create");
+	if (!started) {
+		crew.failed = true;
+		err_errno(&crew.err, ERR_HARNESS, "pthread_create");
+	}
 	for (unsigned i = 0; i < started; i++)
 		pthread_join(threads[i], NULL);
+	gate_close(&crew.gate);
 	pthread_mutex_destroy(&crew.lock);
 	if (crew.failed)
 		*err = crew.err;

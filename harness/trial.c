@@ -313,44 +313,69 @@ static int make_initrd(struct trial *t, const char *path, struct err *err)
 	return 0;
 }
 
-static int start_vm(struct trial *t, const char *initrd, struct err *err)
+static int create_vm(struct trial *t, const char *initrd, struct err *err)
 {
 	const struct trial_config *c = t->config;
 	const struct vm_spec spec = {
 		.number = c->vm_first + t->result->number * c->vm_step,
-		.kernel = t->config->kernel,
+		.kernel = c->kernel,
 		.initrd = initrd,
-		.cmdline = t->config->cmdline,
+		.cmdline = c->cmdline,
 		.token = t->token,
-		.memory_mib = t->config->memory_mib,
-		.vcpus = t->config->vcpus,
+		.memory_mib = c->memory_mib,
+		.vcpus = c->vcpus,
 	};
 
-	return t->config->engine->start(t->config->state, &spec, &t->vm, &t->result->definition,
-					err);
+	return c->engine->create(c->state, &spec, &t->vm, &t->result->definition, err);
 }
 
-/* Watch the VM that runs, end it, and tell what was seen. */
+/* Read what the VM says until the trial is over. */
 static int attend(struct trial *t, const char *console_path, struct err *err)
 {
 	char live[16];
-	struct err stop_err;
 
 	snprintf(live, sizeof(live), "#%u", t->result->number);
-	int rc = console_open(t->vm->console_fd, console_path, t->config->live ? live : NULL,
-			      &t->console, err);
-	if (!rc) {
-		t->agent = agent_new(t->vm->agent_fd, t->token);
-		t->turn_ms = clock_ms();
-		rc = watch(t, err);
-	}
+	if (console_open(t->vm->console_fd, console_path, t->config->live ? live : NULL,
+			 &t->console, err))
+		return -1;
+	t->agent = agent_new(t->vm->agent_fd, t->token);
+	return watch(t, err);
+}
+
+/* Let the VM run when it is its turn. What goes wrong is told by the outcome; -1 if there is none.
+ */
+static int run_vm(struct trial *t, const char *console_path, struct err *err)
+{
+	struct gate *gate = t->config->gate;
+	struct err why;
+
+	if (gate && gate_enter(gate, t->config->stop_fd, err))
+		return -1;
+	t->start_ms = t->last_frame_ms = t->turn_ms = clock_ms();
+	int rc = t->config->engine->start(t->vm, &why);
+	if (!rc)
+		rc = attend(t, console_path, err);
+	else if (why.kind == ERR_INTERRUPTED)
+		*err = why;
+	else
+		trial_pend(t, OUTCOME_INFRA, why.msg, 0), rc = 0;
 	t->result->end_ms = clock_ms() - t->start_ms;
+	if (gate)
+		gate_leave(gate);
+	return rc;
+}
+
+/* End the VM, and tell what was seen. rc: whether there is an outcome. */
+static int finish(struct trial *t, int rc, struct err *err)
+{
 	int64_t before = clock_ms();
+	struct err stop_err;
+
 	if (t->config->engine->stop(t->vm, &t->result->vm_log, &stop_err))
 		log_error("run #%u: %s", t->result->number, stop_err.msg);
 	t->result->teardown_ms = clock_ms() - before;
 	if (!t->console)
-		return -1;
+		return rc;
 	if (!rc) {
 		trial_take_report(t);
 		t->result->crash_end_ms = clock_ms() - console_last_ms(t->console);
@@ -376,9 +401,8 @@ int trial_run(const struct trial_config *config, unsigned number, const char *co
 	for (size_t i = 0; i < out->n_repros; i++)
 		out->repros[i].output = (struct buf)BUF_INIT;
 	random_hex(t.token, PROTO_TOKEN_CHARS / 2);
-	t.start_ms = t.last_frame_ms = t.turn_ms = clock_ms();
 	int rc = make_initrd(&t, initrd, err);
-	if (!rc && start_vm(&t, initrd, &why)) {
+	if (!rc && create_vm(&t, initrd, &why)) {
 		if (why.kind == ERR_INTERRUPTED) {
 			*err = why;
 			rc = -1;
@@ -386,7 +410,7 @@ int trial_run(const struct trial_config *config, unsigned number, const char *co
 			trial_pend(&t, OUTCOME_INFRA, why.msg, 0);
 		}
 	} else if (!rc) {
-		rc = attend(&t, console_path, err);
+		rc = finish(&t, run_vm(&t, console_path, err), err);
 	}
 	unlink(initrd);
 	free(t.module_why);

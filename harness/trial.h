@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "filter.h"
+#include "gate.h"
 #include "outcome.h"
 #include "reproducer.h"
 #include "vm/engine.h"
@@ -35,9 +36,10 @@ struct trial_config {
 	/* The engine's number of trial N's VM is vm_first + N * vm_step: unlike between kernels
 	 * that share an engine. */
 	unsigned vm_first, vm_step;
-	int stop_fd;      /* readable: end at once, ERR_INTERRUPTED; -1: nothing of that kind */
-	bool canary_only; /* end as OK when the canary has passed; nothing is run */
-	bool live;        /* show the console on standard error */
+	struct gate *gate; /* what the VM waits at before it runs, or NULL */
+	int stop_fd;       /* readable: end at once, ERR_INTERRUPTED; -1: nothing of that kind */
+	bool canary_only;  /* end as OK when the canary has passed; nothing is run */
+	bool live;         /* show the console on standard error */
 };
 
 /* How a reproducer fared in a trial. */

@@ -249,8 +249,8 @@ static int make_pipes(struct bochs_vm *v, int *console_write_fd, int *log_write_
 	return 0;
 }
 
-static int launch(struct bochs_vm *v, const struct vm_spec *spec, char **definition,
-		  struct err *err)
+static int prepare(struct bochs_vm *v, const struct vm_spec *spec, char **definition,
+		   struct err *err)
 {
 	cleanup_free char *iso = xasprintf("%s/boot.iso", v->dir);
 	cleanup_free char *rom = xasprintf("%s/boot.rom", v->dir);
@@ -268,9 +268,6 @@ static int launch(struct bochs_vm *v, const struct vm_spec *spec, char **definit
 	if (errno)
 		return err_errno(err, ERR_HARNESS, "pthread_create");
 	v->reading = true;
-	if (bochs_go(&v->child, err) ||
-	    bochs_accept(&v->child, clock_ms() + CONNECT_LIMIT_MS, &v->vm.agent_fd, err))
-		return -1;
 	*definition = steal(text);
 	return 0;
 }
@@ -309,8 +306,8 @@ static void tell_exposure(struct engine_state *state, const struct bochs_vm *v)
 			 "display can be reached from outside (VNC, ports 5900 to 5949)");
 }
 
-static int bochs_start(struct engine_state *state, const struct vm_spec *spec, struct vm **out,
-		       char **definition, struct err *err)
+static int bochs_create(struct engine_state *state, const struct vm_spec *spec, struct vm **out,
+			char **definition, struct err *err)
 {
 	struct bochs_vm *v = xcalloc(1, sizeof(*v));
 	struct err later;
@@ -320,7 +317,7 @@ static int bochs_start(struct engine_state *state, const struct vm_spec *spec, s
 	v->log_fd = v->event_write_fd = -1;
 	v->log = (struct buf)BUF_INIT;
 	v->dir = xasprintf("%s/%u", state->config->workdir, spec->number);
-	if (launch(v, spec, definition, err)) {
+	if (prepare(v, spec, definition, err)) {
 		cleanup_free char *log = NULL;
 
 		if (bochs_stop(&v->vm, &log, &later))
@@ -334,6 +331,15 @@ static int bochs_start(struct engine_state *state, const struct vm_spec *spec, s
 	return 0;
 }
 
+static int bochs_start(struct vm *vm, struct err *err)
+{
+	struct bochs_vm *v = (struct bochs_vm *)vm;
+
+	if (bochs_go(&v->child, err))
+		return -1;
+	return bochs_accept(&v->child, clock_ms() + CONNECT_LIMIT_MS, &vm->agent_fd, err);
+}
+
 const struct engine engine_bochs = {
 	.name = "bochs",
 	/* 256 pty pairs and the crypto library's self-tests are seconds of an interpreter's time;
@@ -344,6 +350,7 @@ const struct engine engine_bochs = {
 	.open = bochs_open,
 	.close = bochs_close,
 	.facts = bochs_facts,
+	.create = bochs_create,
 	.start = bochs_start,
 	.stop = bochs_stop,
 };

@@ -22,10 +22,11 @@ struct engine_config {
 	const char *uri;     /* libvirt: where to connect; NULL: the embedded driver */
 	const char *replay;  /* replay: the directory of a recorded run or trial */
 	const char *workdir; /* private directory of the run, absolute; the caller removes it */
-	enum vm_accel accel; /* libvirt: what the domains use; may change until the first start() */
+	enum vm_accel
+		accel; /* libvirt: what the domains use; may change until the first create() */
 };
 
-/* One VM to start. Strings belong to the caller and are needed only while start() runs. */
+/* One VM to make. Strings belong to the caller and are needed only while create() runs. */
 struct vm_spec {
 	unsigned number;    /* of the trial; makes names unique in the run */
 	const char *kernel; /* bzImage, absolute path */
@@ -63,7 +64,7 @@ struct engine_state; /* the engine's own, for a whole run */
 struct engine {
 	const char *name;
 	const char *arguments; /* for the kernel, because of the engine; or NULL */
-	/* What the evidence calls start()'s definition and stop()'s log; NULL: none. */
+	/* What the evidence calls create()'s definition and stop()'s log; NULL: none. */
 	const char *definition_file, *log_file;
 
 	/* Get ready to start VMs. */
@@ -75,10 +76,14 @@ struct engine {
 	 * the engine has no choice of accelerators. */
 	bool (*kvm_usable)(struct engine_state *state, char *why, size_t why_bytes);
 
-	/* Start a VM; may be called from several threads. On success *definition is the text that
-	 * defines it (the domain's XML), which the caller frees, or NULL. */
-	int (*start)(struct engine_state *state, const struct vm_spec *spec, struct vm **out,
-		     char **definition, struct err *err);
+	/* Make a VM that does not run yet; may be called from several threads. On success
+	 * *definition is the text that defines it (the domain's XML), which the caller frees, or
+	 * NULL. */
+	int (*create)(struct engine_state *state, const struct vm_spec *spec, struct vm **out,
+		      char **definition, struct err *err);
+	/* Let it run, once. Its descriptors are good from now on. After a failure stop() is still
+	 * to be called. */
+	int (*start)(struct vm *vm, struct err *err);
 	/* End it, whatever its state, and free it. When this returns nothing of it runs. A failure
 	 * means that something may still run, and says what. *log: the VM's process and what it
 	 * said, which the caller frees, or NULL. */

@@ -6,64 +6,23 @@
  * subreaper the harness becomes its parent, so a kill and a wait for exactly that pid end a VM at
  * once, where virDomainDestroy alone takes 1.5 s (it polls for a zombie that PID 1 must reap).
  */
-#include "vm/engine.h"
+#include "vm/libvirt_internal.h"
 
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
-#include "embed.h"
-#include "vm/domain.h"
 #include "vm/embed_root.h"
 #include "vm/emulator.h"
-#include "vm/listener.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
-#include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
-/* Debian 12's QEMU and all after it, until QEMU drops it six years on. */
-#define MACHINE "pc-q35-7.2"
-
-#define CONNECT_LIMIT_MS 10000         /* QEMU opens its sockets before libvirt says it runs */
-#define GONE_LIMIT_MS    10000         /* libvirt notices a dead QEMU within 205 ms */
-#define LOG_BYTES        (1024 * 1024) /* of QEMU and its messages; a longer log is not kept */
-
-struct libvirt_vm {
-	struct vm vm;
-	struct engine_state *state;
-	struct libvirt_vm *next; /* in state->vms */
-	char *name, *dir;
-	virDomainPtr domain;
-	int event_write_fd;
-	pid_t pid; /* our own child, or 0 */
-	bool gone; /* libvirt has said that it no longer runs */
-};
-
-struct engine_state {
-	const struct engine_config *config;
-	virConnectPtr conn;
-	char *root, *uri, *hypervisor, *library;
-	char *qemu;     /* libvirt's own choice */
-	char *emulator; /* what domains with TCG run */
-	bool embedded;
-	bool have_loop, loop_stop;
-	pthread_t loop;
-	int lifecycle_id, reboot_id;
-	pthread_mutex_t lock; /* vms, and gone in each */
-	pthread_cond_t gone_cond;
-	struct libvirt_vm *vms;
-};
-
-static int libvirt_error(struct err *err, const char *what)
+int libvirt_error(struct err *err, const char *what)
 {
 	virErrorPtr e = virGetLastError();
 
@@ -76,7 +35,7 @@ static void keep_quiet(void *opaque, virErrorPtr e)
 	(void)opaque, (void)e; /* every error is returned and told by the caller */
 }
 
-static const char *cpu_mode(enum vm_accel accel)
+const char *libvirt_cpu_mode(enum vm_accel accel)
 {
 	return accel == ACCEL_KVM ? "host-passthrough" : "maximum";
 }
@@ -193,14 +152,15 @@ static int learn_versions(struct engine_state *state, struct err *err)
  * formatdomaincaps). */
 static int learn_emulator(struct engine_state *state, struct err *err)
 {
-	char *xml =
-		virConnectGetDomainCapabilities(state->conn, NULL, "x86_64", MACHINE, "qemu", 0);
+	char *xml = virConnectGetDomainCapabilities(state->conn, NULL, "x86_64", LIBVIRT_MACHINE,
+						    "qemu", 0);
 	const char *path = xml ? strstr(xml, "<path>") : NULL;
 	const char *end = path ? strstr(path, "</path>") : NULL;
 
 	if (!end) {
 		free(xml);
-		return libvirt_error(err, "no usable QEMU for x86_64 with machine " MACHINE);
+		return libvirt_error(err,
+				     "no usable QEMU for x86_64 with machine " LIBVIRT_MACHINE);
 	}
 	path += strlen("<path>");
 	state->qemu = xstrndup(path, (size_t)(end - path));
@@ -212,8 +172,8 @@ static int learn_emulator(struct engine_state *state, struct err *err)
 	if (emulator_single_thread(state->qemu, state->config->workdir, &state->emulator, err))
 		return -1;
 	/* Have libvirt ask it now for what it can do; see connect_to(). */
-	xml = virConnectGetDomainCapabilities(state->conn, state->emulator, "x86_64", MACHINE,
-					      "qemu", 0);
+	xml = virConnectGetDomainCapabilities(state->conn, state->emulator, "x86_64",
+					      LIBVIRT_MACHINE, "qemu", 0);
 	bool usable = xml;
 	free(xml);
 	return usable ? 0 : libvirt_error(err, state->emulator);
@@ -316,15 +276,16 @@ static void libvirt_facts(struct engine_state *state, struct engine_facts *out)
 		.uri = state->uri,
 		.hypervisor = state->hypervisor,
 		.library = state->library,
-		.machine = MACHINE,
-		.cpu = cpu_mode(state->config->accel),
+		.machine = LIBVIRT_MACHINE,
+		.cpu = libvirt_cpu_mode(state->config->accel),
 	};
 }
 
 /* libvirt's word: QEMU here runs KVM domains, with the host's CPU passed through. */
 static bool libvirt_kvm_usable(struct engine_state *state, char *why, size_t why_bytes)
 {
-	char *xml = virConnectGetDomainCapabilities(state->conn, NULL, "x86_64", MACHINE, "kvm", 0);
+	char *xml = virConnectGetDomainCapabilities(state->conn, NULL, "x86_64", LIBVIRT_MACHINE,
+						    "kvm", 0);
 	bool usable = xml && strstr(xml, "<mode name='host-passthrough' supported='yes'");
 	struct err err;
 
@@ -338,205 +299,6 @@ static bool libvirt_kvm_usable(struct engine_state *state, char *why, size_t why
 	return usable;
 }
 
-/* ---- one VM ---- */
-
-static void free_vm(struct libvirt_vm *v)
-{
-	struct err err;
-
-	if (v->domain)
-		virDomainFree(v->domain);
-	if (v->vm.console_fd >= 0)
-		close(v->vm.console_fd);
-	if (v->vm.agent_fd >= 0)
-		close(v->vm.agent_fd);
-	if (v->vm.event_fd >= 0)
-		close(v->vm.event_fd);
-	if (v->event_write_fd >= 0)
-		close(v->event_write_fd);
-	if (v->dir && fs_rmtree(v->dir, &err))
-		log_error("%s", err.msg);
-	free(v->dir);
-	free(v->name);
-	free(v);
-}
-
-static void list_add(struct libvirt_vm *v)
-{
-	pthread_mutex_lock(&v->state->lock);
-	v->next = v->state->vms;
-	v->state->vms = v;
-	pthread_mutex_unlock(&v->state->lock);
-}
-
-static void list_remove(struct libvirt_vm *v)
-{
-	pthread_mutex_lock(&v->state->lock);
-	for (struct libvirt_vm **p = &v->state->vms; *p; p = &(*p)->next)
-		if (*p == v) {
-			*p = v->next;
-			break;
-		}
-	pthread_mutex_unlock(&v->state->lock);
-}
-
-static int define(const struct libvirt_vm *v, const struct vm_spec *spec, const char *console,
-		  const char *agent, char **xml, struct err *err)
-{
-	enum vm_accel accel = v->state->config->accel;
-	char memory[16], vcpus[16];
-	cleanup_buf struct buf text = BUF_INIT;
-
-	snprintf(memory, sizeof(memory), "%u", spec->memory_mib);
-	snprintf(vcpus, sizeof(vcpus), "%u", spec->vcpus);
-	const struct domain_word words[] = {
-		{ "TYPE", accel == ACCEL_KVM ? "kvm" : "qemu" },
-		{ "NAME", v->name },
-		{ "MEMORY", memory },
-		{ "VCPUS", vcpus },
-		{ "MACHINE", MACHINE },
-		{ "KERNEL", spec->kernel },
-		{ "INITRD", spec->initrd },
-		{ "CMDLINE", spec->cmdline },
-		{ "CPU", cpu_mode(accel) },
-		{ "EMULATOR", accel == ACCEL_KVM ? v->state->qemu : v->state->emulator },
-		{ "CONSOLE", console },
-		{ "AGENT", agent },
-		{ NULL, NULL },
-	};
-	if (domain_fill(embed_domain_xml().data, words, &text, err))
-		return -1;
-	*xml = buf_steal(&text);
-	return 0;
-}
-
-/* The pid of a QEMU that the embedded driver has just started, if it is our child as it should
- * be; 0 else, and virDomainDestroy must do. */
-static pid_t find_pid(const struct libvirt_vm *v)
-{
-	cleanup_free char *path = xasprintf("%s/run/qemu/%s.pid", v->state->root, v->name);
-	cleanup_buf struct buf text = BUF_INIT;
-	siginfo_t info;
-	struct err err;
-
-	if (!v->state->embedded || fs_read(path, 32, &text, ERR_HARNESS, &err))
-		return 0;
-	pid_t pid = (pid_t)strtol(text.data, NULL, 10);
-	if (pid <= 1 || waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT))
-		return 0;
-	return pid;
-}
-
-static int create(struct libvirt_vm *v, const char *xml, struct err *err)
-{
-	unsigned flags = v->state->embedded ? 0 : VIR_DOMAIN_START_AUTODESTROY;
-
-	v->domain = virDomainCreateXML(v->state->conn, xml, flags);
-	if (!v->domain) {
-		v->gone = true;
-		return libvirt_error(err, "libvirt cannot start the VM");
-	}
-	v->pid = find_pid(v);
-	return 0;
-}
-
-static int libvirt_stop(struct vm *vm, char **log, struct err *err);
-
-static int launch(struct libvirt_vm *v, const struct vm_spec *spec, char **definition,
-		  struct err *err)
-{
-	cleanup_free char *console = xasprintf("%s/console", v->dir);
-	cleanup_free char *agent = xasprintf("%s/agent", v->dir);
-	cleanup_fd int console_fd = -1, agent_fd = -1;
-	cleanup_free char *xml = NULL;
-	bool other_user = !v->state->embedded;
-	int ends[2];
-
-	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK))
-		return err_errno(err, ERR_HARNESS, "pipe");
-	v->vm.event_fd = ends[0];
-	v->event_write_fd = ends[1];
-	if (fs_mkdirs(v->dir, err) || listener_open(console, other_user, &console_fd, err) ||
-	    listener_open(agent, other_user, &agent_fd, err) ||
-	    define(v, spec, console, agent, &xml, err) || create(v, xml, err))
-		return -1;
-	int64_t deadline = clock_ms() + CONNECT_LIMIT_MS;
-	if (listener_accept(console_fd, console, deadline, &v->vm.console_fd, err) ||
-	    listener_accept(agent_fd, agent, deadline, &v->vm.agent_fd, err))
-		return -1;
-	*definition = steal(xml);
-	return 0;
-}
-
-static int libvirt_start(struct engine_state *state, const struct vm_spec *spec, struct vm **out,
-			 char **definition, struct err *err)
-{
-	struct libvirt_vm *v = xcalloc(1, sizeof(*v));
-	cleanup_free char *log = NULL;
-	struct err later;
-
-	v->vm = (struct vm){ &engine_libvirt, -1, -1, -1 };
-	v->event_write_fd = -1;
-	v->state = state;
-	v->name = xasprintf("kvmrepro-%d-%u", (int)getpid(), spec->number);
-	v->dir = xasprintf("%s/%u", state->config->workdir, spec->number);
-	list_add(v);
-	if (launch(v, spec, definition, err)) {
-		if (libvirt_stop(&v->vm, &log, &later))
-			log_error("%s", later.msg);
-		return -1;
-	}
-	*out = &v->vm;
-	return 0;
-}
-
-/* Whether libvirt has said within limit_ms that the VM is gone. */
-static bool wait_gone(struct libvirt_vm *v, int64_t limit_ms)
-{
-	int64_t until = clock_ms() + limit_ms;
-	struct timespec ts = { until / 1000, until % 1000 * 1000000 };
-
-	pthread_mutex_lock(&v->state->lock);
-	while (!v->gone)
-		if (pthread_cond_timedwait(&v->state->gone_cond, &v->state->lock, &ts))
-			break;
-	bool gone = v->gone;
-	pthread_mutex_unlock(&v->state->lock);
-	return gone;
-}
-
-/* What libvirt wrote of the domain: QEMU's command line and its messages. */
-static char *read_log(const struct libvirt_vm *v)
-{
-	cleanup_free char *path = xasprintf("%s/log/qemu/%s.log", v->state->root, v->name);
-	struct buf text = BUF_INIT;
-	struct err err;
-
-	if (!v->state->embedded || fs_read(path, LOG_BYTES, &text, ERR_HARNESS, &err))
-		return NULL;
-	unlink(path);
-	return buf_steal(&text);
-}
-
-static int libvirt_stop(struct vm *vm, char **log, struct err *err)
-{
-	struct libvirt_vm *v = (struct libvirt_vm *)vm;
-	int rc = 0;
-
-	if (v->pid) {
-		kill(v->pid, SIGKILL);
-		while (waitpid(v->pid, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
-	if (!wait_gone(v, v->pid ? GONE_LIMIT_MS : 0) && v->domain &&
-	    virDomainDestroy(v->domain) < 0 && !wait_gone(v, GONE_LIMIT_MS))
-		rc = libvirt_error(err, "libvirt cannot end the VM");
-	*log = read_log(v);
-	list_remove(v);
-	free_vm(v);
-	return rc;
-}
-
 const struct engine engine_libvirt = {
 	.name = "libvirt",
 	.definition_file = "domain.xml",
@@ -545,6 +307,7 @@ const struct engine engine_libvirt = {
 	.close = libvirt_close,
 	.facts = libvirt_facts,
 	.kvm_usable = libvirt_kvm_usable,
+	.create = libvirt_create,
 	.start = libvirt_start,
 	.stop = libvirt_stop,
 };

@@ -235,8 +235,8 @@ static int replay_stop(struct vm *vm, char **log, struct err *err)
 	return 0;
 }
 
-static int replay_start(struct engine_state *state, const struct vm_spec *spec, struct vm **out,
-			char **definition, struct err *err)
+static int replay_create(struct engine_state *state, const struct vm_spec *spec, struct vm **out,
+			 char **definition, struct err *err)
 {
 	struct replay_vm *v = xcalloc(1, sizeof(*v));
 	struct err ignored;
@@ -249,15 +249,23 @@ static int replay_start(struct engine_state *state, const struct vm_spec *spec, 
 	int rc = load(v, state->config->replay, spec->number, err);
 	if (!rc)
 		rc = make_lines(v, err);
-	if (!rc && (errno = pthread_create(&v->player, NULL, play, v)))
-		rc = err_errno(err, ERR_HARNESS, "pthread_create");
 	if (rc) {
 		replay_stop(&v->vm, &log, &ignored);
 		return -1;
 	}
-	v->playing = true;
 	*definition = NULL;
 	*out = &v->vm;
+	return 0;
+}
+
+static int replay_start(struct vm *vm, struct err *err)
+{
+	struct replay_vm *v = (struct replay_vm *)vm;
+
+	errno = pthread_create(&v->player, NULL, play, v);
+	if (errno)
+		return err_errno(err, ERR_HARNESS, "pthread_create");
+	v->playing = true;
 	return 0;
 }
 
@@ -266,6 +274,7 @@ const struct engine engine_replay = {
 	.open = replay_open,
 	.close = replay_close,
 	.facts = replay_facts,
+	.create = replay_create,
 	.start = replay_start,
 	.stop = replay_stop,
 };

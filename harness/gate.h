@@ -1,0 +1,18 @@
+/* A gate that lets so many threads through at once: the VMs that may run. */
+#ifndef GATE_H
+#define GATE_H
+
+#include "base/err.h"
+
+struct gate {
+	int fd;
+};
+
+int gate_open(unsigned places, struct gate *gate, struct err *err);
+void gate_close(struct gate *gate);
+
+/* Wait for a place. ERR_INTERRUPTED when a signal came or stop_fd (-1: none) became readable. */
+int gate_enter(struct gate *gate, int stop_fd, struct err *err);
+void gate_leave(struct gate *gate);
+
+#endif

@@ -1,0 +1,51 @@
+/* What the files of the libvirt engine share. libvirt.c: the connection; libvirt_vm.c: one VM;
+ * libvirt_keep.c: a VM's state, kept and begun from. */
+#ifndef VM_LIBVIRT_INTERNAL_H
+#define VM_LIBVIRT_INTERNAL_H
+
+#include "vm/engine.h"
+
+#include <libvirt/libvirt.h>
+#include <pthread.h>
+
+/* Debian 12's QEMU and all after it, until QEMU drops it six years on. */
+#define LIBVIRT_MACHINE "pc-q35-7.2"
+
+struct libvirt_vm {
+	struct vm vm;
+	struct engine_state *state;
+	struct libvirt_vm *next; /* in state->vms */
+	char *name, *dir;
+	virDomainPtr domain;
+	int event_write_fd;
+	pid_t pid; /* our own child, or 0 */
+	bool gone; /* libvirt has said that it no longer runs */
+};
+
+struct engine_state {
+	const struct engine_config *config;
+	virConnectPtr conn;
+	char *root, *uri, *hypervisor, *library;
+	char *qemu;     /* libvirt's own choice */
+	char *emulator; /* what domains with TCG run */
+	bool embedded;
+	bool have_loop, loop_stop;
+	pthread_t loop;
+	int lifecycle_id, reboot_id;
+	pthread_mutex_t lock; /* vms, and gone in each */
+	pthread_cond_t gone_cond;
+	struct libvirt_vm *vms;
+};
+
+/* An error with libvirt's own last words. Returns -1. */
+int libvirt_error(struct err *err, const char *what);
+
+/* The <cpu>'s mode in domains. */
+const char *libvirt_cpu_mode(enum vm_accel accel);
+
+int libvirt_create(struct engine_state *state, const struct vm_spec *spec, struct vm **out,
+		   char **definition, struct err *err);
+int libvirt_start(struct vm *vm, struct err *err);
+int libvirt_stop(struct vm *vm, char **log, struct err *err);
+
+#endif

@@ -1,0 +1,224 @@
+/* One domain of the libvirt engine, from its definition to its end. */
+#include "vm/libvirt_internal.h"
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "embed.h"
+#include "vm/domain.h"
+#include "vm/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CONNECT_LIMIT_MS 10000         /* QEMU opens its sockets before libvirt says it is there */
+#define GONE_LIMIT_MS    10000         /* libvirt notices a dead QEMU within 205 ms */
+#define LOG_BYTES        (1024 * 1024) /* of QEMU and its messages; a longer log is not kept */
+
+static void free_vm(struct libvirt_vm *v)
+{
+	struct err err;
+
+	if (v->domain)
+		virDomainFree(v->domain);
+	if (v->vm.console_fd >= 0)
+		close(v->vm.console_fd);
+	if (v->vm.agent_fd >= 0)
+		close(v->vm.agent_fd);
+	if (v->vm.event_fd >= 0)
+		close(v->vm.event_fd);
+	if (v->event_write_fd >= 0)
+		close(v->event_write_fd);
+	if (v->dir && fs_rmtree(v->dir, &err))
+		log_error("%s", err.msg);
+	free(v->dir);
+	free(v->name);
+	free(v);
+}
+
+static void list_add(struct libvirt_vm *v)
+{
+	pthread_mutex_lock(&v->state->lock);
+	v->next = v->state->vms;
+	v->state->vms = v;
+	pthread_mutex_unlock(&v->state->lock);
+}
+
+static void list_remove(struct libvirt_vm *v)
+{
+	pthread_mutex_lock(&v->state->lock);
+	for (struct libvirt_vm **p = &v->state->vms; *p; p = &(*p)->next)
+		if (*p == v) {
+			*p = v->next;
+			break;
+		}
+	pthread_mutex_unlock(&v->state->lock);
+}
+
+static int define(const struct libvirt_vm *v, const struct vm_spec *spec, const char *console,
+		  const char *agent, char **xml, struct err *err)
+{
+	enum vm_accel accel = v->state->config->accel;
+	char memory[16], vcpus[16];
+	cleanup_buf struct buf text = BUF_INIT;
+
+	snprintf(memory, sizeof(memory), "%u", spec->memory_mib);
+	snprintf(vcpus, sizeof(vcpus), "%u", spec->vcpus);
+	const struct domain_word words[] = {
+		{ "TYPE", accel == ACCEL_KVM ? "kvm" : "qemu" },
+		{ "NAME", v->name },
+		{ "MEMORY", memory },
+		{ "VCPUS", vcpus },
+		{ "MACHINE", LIBVIRT_MACHINE },
+		{ "KERNEL", spec->kernel },
+		{ "INITRD", spec->initrd },
+		{ "CMDLINE", spec->cmdline },
+		{ "CPU", libvirt_cpu_mode(accel) },
+		{ "EMULATOR", accel == ACCEL_KVM ? v->state->qemu : v->state->emulator },
+		{ "CONSOLE", console },
+		{ "AGENT", agent },
+		{ NULL, NULL },
+	};
+	if (domain_fill(embed_domain_xml().data, words, &text, err))
+		return -1;
+	*xml = buf_steal(&text);
+	return 0;
+}
+
+/* The pid of a QEMU that the embedded driver has just started, if it is our child as it should
+ * be; 0 else, and virDomainDestroy must do. */
+static pid_t find_pid(const struct libvirt_vm *v)
+{
+	cleanup_free char *path = xasprintf("%s/run/qemu/%s.pid", v->state->root, v->name);
+	cleanup_buf struct buf text = BUF_INIT;
+	siginfo_t info;
+	struct err err;
+
+	if (!v->state->embedded || fs_read(path, 32, &text, ERR_HARNESS, &err))
+		return 0;
+	pid_t pid = (pid_t)strtol(text.data, NULL, 10);
+	if (pid <= 1 || waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT))
+		return 0;
+	return pid;
+}
+
+static int create(struct libvirt_vm *v, const char *xml, struct err *err)
+{
+	unsigned flags = v->state->embedded ? 0 : VIR_DOMAIN_START_AUTODESTROY;
+
+	v->domain = virDomainCreateXML(v->state->conn, xml, flags | VIR_DOMAIN_START_PAUSED);
+	if (!v->domain) {
+		v->gone = true;
+		return libvirt_error(err, "libvirt cannot start the VM");
+	}
+	v->pid = find_pid(v);
+	return 0;
+}
+
+static int launch(struct libvirt_vm *v, const struct vm_spec *spec, char **definition,
+		  struct err *err)
+{
+	cleanup_free char *console = xasprintf("%s/console", v->dir);
+	cleanup_free char *agent = xasprintf("%s/agent", v->dir);
+	cleanup_fd int console_fd = -1, agent_fd = -1;
+	cleanup_free char *xml = NULL;
+	bool other_user = !v->state->embedded;
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK))
+		return err_errno(err, ERR_HARNESS, "pipe");
+	v->vm.event_fd = ends[0];
+	v->event_write_fd = ends[1];
+	if (fs_mkdirs(v->dir, err) || listener_open(console, other_user, &console_fd, err) ||
+	    listener_open(agent, other_user, &agent_fd, err) ||
+	    define(v, spec, console, agent, &xml, err) || create(v, xml, err))
+		return -1;
+	int64_t deadline = clock_ms() + CONNECT_LIMIT_MS;
+	if (listener_accept(console_fd, console, deadline, &v->vm.console_fd, err) ||
+	    listener_accept(agent_fd, agent, deadline, &v->vm.agent_fd, err))
+		return -1;
+	*definition = steal(xml);
+	return 0;
+}
+
+int libvirt_create(struct engine_state *state, const struct vm_spec *spec, struct vm **out,
+		   char **definition, struct err *err)
+{
+	struct libvirt_vm *v = xcalloc(1, sizeof(*v));
+	cleanup_free char *log = NULL;
+	struct err later;
+
+	v->vm = (struct vm){ &engine_libvirt, -1, -1, -1 };
+	v->event_write_fd = -1;
+	v->state = state;
+	v->name = xasprintf("kvmrepro-%d-%u", (int)getpid(), spec->number);
+	v->dir = xasprintf("%s/%u", state->config->workdir, spec->number);
+	list_add(v);
+	if (launch(v, spec, definition, err)) {
+		if (libvirt_stop(&v->vm, &log, &later))
+			log_error("%s", later.msg);
+		return -1;
+	}
+	*out = &v->vm;
+	return 0;
+}
+
+int libvirt_start(struct vm *vm, struct err *err)
+{
+	struct libvirt_vm *v = (struct libvirt_vm *)vm;
+
+	return virDomainResume(v->domain) < 0 ? libvirt_error(err, "libvirt cannot run the VM") : 0;
+}
+
+/* Whether libvirt has said within limit_ms that the VM is gone. */
+static bool wait_gone(struct libvirt_vm *v, int64_t limit_ms)
+{
+	int64_t until = clock_ms() + limit_ms;
+	struct timespec ts = { until / 1000, until % 1000 * 1000000 };
+
+	pthread_mutex_lock(&v->state->lock);
+	while (!v->gone)
+		if (pthread_cond_timedwait(&v->state->gone_cond, &v->state->lock, &ts))
+			break;
+	bool gone = v->gone;
+	pthread_mutex_unlock(&v->state->lock);
+	return gone;
+}
+
+/* What libvirt wrote of the domain: QEMU's command line and its messages. */
+static char *read_log(const struct libvirt_vm *v)
+{
+	cleanup_free char *path = xasprintf("%s/log/qemu/%s.log", v->state->root, v->name);
+	struct buf text = BUF_INIT;
+	struct err err;
+
+	if (!v->state->embedded || fs_read(path, LOG_BYTES, &text, ERR_HARNESS, &err))
+		return NULL;
+	unlink(path);
+	return buf_steal(&text);
+}
+
+int libvirt_stop(struct vm *vm, char **log, struct err *err)
+{
+	struct libvirt_vm *v = (struct libvirt_vm *)vm;
+	int rc = 0;
+
+	if (v->pid) {
+		kill(v->pid, SIGKILL);
+		while (waitpid(v->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	if (!wait_gone(v, v->pid ? GONE_LIMIT_MS : 0) && v->domain &&
+	    virDomainDestroy(v->domain) < 0 && !wait_gone(v, GONE_LIMIT_MS))
+		rc = libvirt_error(err, "libvirt cannot end the VM");
+	*log = read_log(v);
+	list_remove(v);
+	free_vm(v);
+	return rc;
+}
