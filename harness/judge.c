@@ -145,6 +145,12 @@ bool judge_enough(void *opaque, const struct judgement *judgements, size_t n)
 	return j->decision.final && settled.final && settled.verdict == j->decision.verdict;
 }
 
+bool judge_measured(void *opaque, const struct judgement *judgements, size_t n)
+{
+	(void)opaque, (void)n;
+	return tally_shows_rate(&judgements->settled);
+}
+
 /* ---- from start to end ---- */
 
 static int open_engine(struct court *court, struct subject *s, struct err *err)

@@ -59,6 +59,10 @@ struct judge_options {
 /* For options->enough: the verdict on the first kernel is final. */
 bool judge_enough(void *opaque, const struct judgement *judgements, size_t n);
 
+/* For options->enough: the first kernel, which has the bug, shows how often it does
+ * (tally_shows_rate(); runs is best RATE_RUNS_MAX). */
+bool judge_measured(void *opaque, const struct judgement *judgements, size_t n);
+
 /*
  * Judge n kernels (out has room for n), in turn where there are several. Whatever is returned, out
  * holds what has ended so far and is to be freed with judgement_free(); ERR_INTERRUPTED leaves

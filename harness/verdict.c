@@ -10,6 +10,9 @@
 #define SYZBOT_RUNS     10
 #define SYZBOT_BAD_HITS 2
 
+/* docs/policies.md: fewer runs of the first kernel cost more of the others. */
+#define RATE_RUNS        10
+#define RATE_HITS        5
 #define BAYES_FIRST_RUNS 10
 
 static const struct {
@@ -46,6 +49,11 @@ void tally_add(struct tally *tally, const struct outcome *outcome, enum match ma
 		tally->infra++;
 		break;
 	}
+}
+
+bool tally_shows_rate(const struct tally *tally)
+{
+	return tally->clean + tally->hits >= RATE_RUNS && tally->hits >= RATE_HITS;
 }
 
 /* ---- the chance that the bug hid ---- */

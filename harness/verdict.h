@@ -80,6 +80,13 @@ enum policy_kind policy_kind_of(const char *name);
  */
 size_t policy_runs(const struct policy *policy, bool first);
 
+/*
+ * Whether these runs tell the rate of the bug well enough to judge other kernels by it: at least 10
+ * conclusive ones, and 5 hits. RATE_RUNS_MAX: more are not worth making for it.
+ */
+#define RATE_RUNS_MAX 60
+bool tally_shows_rate(const struct tally *tally);
+
 /* How many clean runs make a kernel good if nothing else happens. */
 size_t policy_clean_needed(const struct policy *policy);
 
