@@ -23,11 +23,11 @@ static const char *const formats[] = { "text", "json", NULL };
 static const struct opt run_opts[] = {
 	{ "kernel", OPT_STRING, FIELD(kernel), "FILE", 0, 0, NULL, NULL,
 	  "the kernel: a bzImage, or a distribution's vmlinuz" },
-	{ "runs", OPT_NUMBER, FIELD(runs), "N", 1, 100000, NULL, "10",
-	  "how many trials, each a fresh boot" },
+	{ "runs", OPT_NUMBER, FIELD(runs), "N", 1, 100000, NULL, "10", "how many trials" },
 	{ "stop-early", OPT_FLAG, FIELD(stop_early), NULL, 0, 0, NULL, NULL,
 	  "end as soon as the verdict is decided, and make no further trials" },
 	TRIAL_OPTS(struct run_options),
+	BOOT_OPT(struct run_options, "each"),
 	POLICY_OPTS(struct run_options),
 	{ "vmlinux", OPT_STRING, FIELD(vmlinux), "FILE", 0, 0, NULL, NULL,
 	  "the kernel with debug information: add source lines and inlined functions to reports" },

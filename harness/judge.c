@@ -202,6 +202,16 @@ static int open_subject(struct court *court, struct subject *s, unsigned jobs, s
 	return store_run(&s->store, j->json, err);
 }
 
+static int open_origin(struct subject *s, struct origin **out, struct err *err)
+{
+	cleanup_free char *console = NULL;
+
+	if (store_begin_boot(&s->store, &console, err))
+		return -1;
+	*out = origin_new(s->session.engine, console);
+	return 0;
+}
+
 static int make_runs(struct court *court, unsigned jobs, struct err *err)
 {
 	cleanup_free struct plan_kernel *kernels = xcalloc(court->n, sizeof(*kernels));
@@ -214,10 +224,20 @@ static int make_runs(struct court *court, unsigned jobs, struct err *err)
 		.opaque = court,
 	};
 
+	int rc = 0;
+
+	for (size_t i = 0; i < court->n; i++) {
+		struct subject *s = &court->subjects[i];
+
+		kernels[i] = (struct plan_kernel){ .trial = &s->session.trial, .store = &s->store };
+		if (!rc && s->kernel->session.boot_once)
+			rc = open_origin(s, &kernels[i].origin, err);
+	}
+	if (!rc)
+		rc = plan_run(&plan, err);
 	for (size_t i = 0; i < court->n; i++)
-		kernels[i] = (struct plan_kernel){ &court->subjects[i].session.trial,
-						   &court->subjects[i].store };
-	return plan_run(&plan, err);
+		origin_free(kernels[i].origin);
+	return rc;
 }
 
 /* The end of each run.json. */

@@ -39,6 +39,17 @@ static int hand_on(struct crew *crew, size_t kernel, struct trial_result *result
 	return 0;
 }
 
+/* One outcome: of the boot that all trials are to begin from, if it fails, or of a trial. */
+static int make_trial(const struct plan_kernel *k, struct trial_config *trial, unsigned number,
+		      const char *console, struct trial_result *result, struct err *err)
+{
+	int rc = k->origin ? origin_begin(k->origin, trial, number, console, result, err) : 1;
+
+	if (rc < 1)
+		return rc;
+	return trial_run(trial, number, console, result, err);
+}
+
 static int run_one(struct crew *crew, size_t kernel, unsigned number, struct err *err)
 {
 	const struct plan_kernel *k = &crew->plan->kernels[kernel];
@@ -50,7 +61,7 @@ static int run_one(struct crew *crew, size_t kernel, unsigned number, struct err
 	trial.gate = &crew->gate;
 	if (store_begin_trial(k->store, number, &console, err))
 		return -1;
-	int rc = trial_run(&trial, number, console, &result, err);
+	int rc = make_trial(k, &trial, number, console, &result, err);
 	pthread_mutex_lock(&crew->lock);
 	if (!rc)
 		rc = hand_on(crew, kernel, &result, err);

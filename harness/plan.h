@@ -3,6 +3,7 @@
 #define PLAN_H
 
 #include "base/err.h"
+#include "origin.h"
 #include "report/store.h"
 #include "trial.h"
 
@@ -11,6 +12,7 @@
 struct plan_kernel {
 	const struct trial_config *trial;
 	const struct store *store; /* where consoles go while they are read */
+	struct origin *origin;     /* where its trials begin; NULL: each boots */
 };
 
 struct plan {

@@ -10,7 +10,6 @@
 #include "catalogue.h"
 #include "kernel/image.h"
 #include "kernel/modules.h"
-#include "kernel/signature.h"
 #include "reproducer.h"
 #include "symbols.h"
 #include "trial.h"
@@ -36,6 +35,7 @@ struct session_options {
 	unsigned duration_s;        /* 0: each one's own */
 	unsigned boot_timeout_s;    /* 0: by accelerator */
 	unsigned memory_mib, vcpus; /* 0: by engine */
+	bool boot_once;             /* trials begin from one boot's kept state */
 	bool live;
 };
 
@@ -48,8 +48,7 @@ struct session {
 	struct symbols *symbols; /* NULL without a vmlinux */
 	struct buf initramfs;    /* all but the plan */
 	char *workdir;
-	char *kernel_copy;               /* in workdir: what is booted; NULL without a kernel */
-	char signature[SIGNATURE_BYTES]; /* of kernel_copy (kernel/signature.h); "": unknown */
+	char *kernel_copy; /* in workdir: what is booted; NULL without a kernel */
 	char *cmdline;
 	const struct engine *engine;
 	char engine_why[256]; /* why this one, or "" */

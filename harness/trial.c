@@ -324,6 +324,8 @@ static int create_vm(struct trial *t, const char *initrd, struct err *err)
 		.token = t->token,
 		.memory_mib = c->memory_mib,
 		.vcpus = c->vcpus,
+		.keepable = t->keepable,
+		.kept = c->start ? c->start->kept : NULL,
 	};
 
 	return c->engine->create(c->state, &spec, &t->vm, &t->result->definition, err);
@@ -388,35 +390,161 @@ static int finish(struct trial *t, int rc, struct err *err)
 	return rc;
 }
 
+static void begin(struct trial *t, unsigned number)
+{
+	struct trial_result *out = t->result;
+
+	*out = (struct trial_result){ .number = number, .type = "", .agent_log = BUF_INIT };
+	out->n_repros = t->config->repros->n;
+	out->repros = xcalloc(out->n_repros, sizeof(*out->repros));
+	for (size_t i = 0; i < out->n_repros; i++)
+		out->repros[i].output = (struct buf)BUF_INIT;
+}
+
+/* Make the VM, run it, end it. What goes wrong is told by the outcome; -1 if there is none. */
+static int make_and_run(struct trial *t, const char *initrd, const char *console_path,
+			struct err *err)
+{
+	struct err why;
+
+	if (create_vm(t, initrd, &why)) {
+		if (why.kind == ERR_INTERRUPTED)
+			return *err = why, -1;
+		trial_pend(t, OUTCOME_INFRA, why.msg, 0);
+		return 0;
+	}
+	int rc = run_vm(t, console_path, err);
+	if (!rc && t->keepable && t->result->outcome.kind == OUTCOME_OK &&
+	    t->config->engine->keep(t->vm, &t->kept, &t->keep_err))
+		t->kept = NULL;
+	return finish(t, rc, err);
+}
+
+static char *copy_of(const char *s)
+{
+	return s ? xstrdup(s) : NULL;
+}
+
+/* As if it had booted just now, and said "ready". */
+static void begin_from(struct trial *t, const struct trial_start *start)
+{
+	struct trial_result *r = t->result;
+
+	snprintf(t->token, sizeof(t->token), "%s", start->token);
+	t->phase = PHASE_CANARY;
+	t->say_go = t->frames_left = true;
+	t->guest_ms = t->guest_go_ms = start->guest_ms;
+	r->from_state = true;
+	r->release = copy_of(start->release);
+	r->version = copy_of(start->version);
+	r->vendor = copy_of(start->vendor);
+	r->features = copy_of(start->features);
+	r->nested = copy_of(start->nested);
+	r->kvm = copy_of(start->kvm);
+	buf_add(&r->agent_log, start->agent_log.data, start->agent_log.len);
+}
+
 int trial_run(const struct trial_config *config, unsigned number, const char *console_path,
 	      struct trial_result *out, struct err *err)
 {
 	struct trial t = { .config = config, .result = out };
-	cleanup_free char *initrd = xasprintf("%s/initrd-%u", config->workdir, number);
-	struct err why;
+	cleanup_free char *own = xasprintf("%s/initrd-%u", config->workdir, number);
+	int rc = 0;
 
-	*out = (struct trial_result){ .number = number, .type = "", .agent_log = BUF_INIT };
-	out->n_repros = config->repros->n;
-	out->repros = xcalloc(out->n_repros, sizeof(*out->repros));
-	for (size_t i = 0; i < out->n_repros; i++)
-		out->repros[i].output = (struct buf)BUF_INIT;
-	random_hex(t.token, PROTO_TOKEN_CHARS / 2);
-	int rc = make_initrd(&t, initrd, err);
-	if (!rc && create_vm(&t, initrd, &why)) {
-		if (why.kind == ERR_INTERRUPTED) {
-			*err = why;
-			rc = -1;
-		} else {
-			trial_pend(&t, OUTCOME_INFRA, why.msg, 0);
-		}
-	} else if (!rc) {
-		rc = finish(&t, run_vm(&t, console_path, err), err);
+	begin(&t, number);
+	if (config->start) {
+		begin_from(&t, config->start);
+	} else {
+		random_hex(t.token, PROTO_TOKEN_CHARS / 2);
+		rc = make_initrd(&t, own, err);
 	}
-	unlink(initrd);
+	if (!rc)
+		rc = make_and_run(&t, config->start ? config->start->initrd : own, console_path,
+				  err);
+	if (!config->start)
+		unlink(own);
 	free(t.module_why);
 	if (rc)
 		trial_result_free(out);
 	return rc;
+}
+
+/* What init said in a boot, as a trial that begins after it has it in its log: before its console's
+ * first byte. */
+static void retime(const struct buf *log, struct buf *out)
+{
+	char *copy = xstrndup(log->data, log->len), *save = NULL;
+
+	for (char *line = strtok_r(copy, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		const char *text = strchr(line, ' ');
+
+		text = text ? strchr(text + 1, ' ') : NULL;
+		if (text && text[1] != '!')
+			buf_addf(out, "0 0%s\n", text);
+	}
+	free(copy);
+}
+
+static void fill_start(const struct trial *t, char *initrd, struct trial_start *start)
+{
+	struct trial_result *r = t->result;
+
+	*start = (struct trial_start){
+		.kept = t->kept,
+		.initrd = initrd,
+		.token = xstrdup(t->token),
+		.guest_ms = t->guest_ms,
+		.release = steal(r->release),
+		.version = steal(r->version),
+		.vendor = steal(r->vendor),
+		.features = steal(r->features),
+		.nested = steal(r->nested),
+		.kvm = steal(r->kvm),
+		.agent_log = BUF_INIT,
+	};
+	retime(&r->agent_log, &start->agent_log);
+}
+
+int trial_boot(const struct trial_config *config, unsigned number, const char *console_path,
+	       struct trial_start *start, char **why, struct trial_result *out, struct err *err)
+{
+	struct trial_config boot = *config;
+	struct trial t = { .config = &boot, .result = out, .keepable = true };
+	cleanup_free char *initrd = xasprintf("%s/initrd-boot-%u", config->workdir, number);
+
+	boot.canary_only = true;
+	boot.start = NULL;
+	begin(&t, number);
+	random_hex(t.token, PROTO_TOKEN_CHARS / 2);
+	int rc = make_initrd(&t, initrd, err);
+	if (!rc)
+		rc = make_and_run(&t, initrd, console_path, err);
+	free(t.module_why);
+	bool ready = !rc && out->outcome.kind == OUTCOME_OK;
+	if (ready && t.kept)
+		fill_start(&t, steal(initrd), start);
+	else
+		unlink(initrd);
+	if (ready && !t.kept)
+		*why = xstrdup(t.keep_err.msg);
+	if (rc || ready)
+		trial_result_free(out);
+	return rc ? -1 : ready;
+}
+
+void trial_start_free(const struct engine *engine, struct trial_start *start)
+{
+	char *const owned[] = { start->token,    start->release, start->version, start->vendor,
+				start->features, start->nested,  start->kvm,     start->initrd };
+
+	if (!start->kept)
+		return;
+	engine->forget(start->kept);
+	unlink(start->initrd);
+	for (size_t i = 0; i < sizeof(owned) / sizeof(*owned); i++)
+		free(owned[i]);
+	buf_free(&start->agent_log);
+	*start = (struct trial_start){ .agent_log = BUF_INIT };
 }
 
 void trial_result_free(struct trial_result *result)

@@ -20,6 +20,19 @@ struct trial_limits {
 	unsigned stuck_ms;    /* how long a reproducer that cannot be killed is waited for */
 };
 
+/*
+ * Where a trial begins that does not boot: the kept state of a VM in which init waits for "go", and
+ * what that boot said.
+ */
+struct trial_start {
+	struct vm_kept *kept;
+	char *initrd; /* what it booted with; the VMs that begin from it have it too */
+	char *token;
+	int64_t guest_ms; /* the guest's clock */
+	char *release, *version, *vendor, *features, *nested, *kvm;
+	struct buf agent_log;
+};
+
 /* What all trials of a run share; everything belongs to the caller. */
 struct trial_config {
 	const struct engine *engine;
@@ -36,10 +49,11 @@ struct trial_config {
 	/* The engine's number of trial N's VM is vm_first + N * vm_step: unlike between kernels
 	 * that share an engine. */
 	unsigned vm_first, vm_step;
-	struct gate *gate; /* what the VM waits at before it runs, or NULL */
-	int stop_fd;       /* readable: end at once, ERR_INTERRUPTED; -1: nothing of that kind */
-	bool canary_only;  /* end as OK when the canary has passed; nothing is run */
-	bool live;         /* show the console on standard error */
+	const struct trial_start *start; /* NULL: each trial boots */
+	struct gate *gate;               /* what the VM waits at before it runs, or NULL */
+	int stop_fd;      /* readable: end at once, ERR_INTERRUPTED; -1: nothing of that kind */
+	bool canary_only; /* end as OK when the canary has passed; nothing is run */
+	bool live;        /* show the console on standard error */
 };
 
 /* How a reproducer fared in a trial. */
@@ -85,6 +99,7 @@ struct trial_result {
 	char *corrupted_why; /* NULL: it is not corrupted */
 	bool panicked;
 	char *release, *version, *vendor, *features, *nested, *kvm; /* the guest's words, or NULL */
+	bool from_state;                    /* it did not boot, but began from a kept state */
 	int64_t hello_ms, ready_ms, end_ms; /* since the VM's start; 0: never came to it */
 	int64_t teardown_ms;                /* from the decision to the VM's end */
 	int64_t crash_end_ms; /* from the console's last byte to the end of the VM; if crash */
@@ -106,5 +121,16 @@ int trial_run(const struct trial_config *config, unsigned number, const char *co
 	      struct trial_result *out, struct err *err);
 
 void trial_result_free(struct trial_result *result);
+
+/*
+ * Boot to where init waits for "go", and keep that. Returns 1 with *start filled, to be freed with
+ * trial_start_free(); 0 when the boot gave an outcome instead, which is in out as of trial_run();
+ * -1 with err. *why is set, and *start is empty, where all went well but the engine could not keep
+ * the state (1 is returned; each trial must boot); the caller frees it.
+ */
+int trial_boot(const struct trial_config *config, unsigned number, const char *console_path,
+	       struct trial_start *start, char **why, struct trial_result *out, struct err *err);
+
+void trial_start_free(const struct engine *engine, struct trial_start *start);
 
 #endif

@@ -17,6 +17,9 @@ struct trial {
 	struct trial_result *result;
 	char token[PROTO_TOKEN_CHARS + 1];
 	struct vm *vm;
+	bool keepable;        /* its state is to be kept when it is ready */
+	struct vm_kept *kept; /* the state */
+	struct err keep_err;  /* why there is none */
 	struct console *console;
 	struct agent *agent;
 	enum trial_phase phase;

@@ -1,7 +1,10 @@
 /* What the trials' options mean; see trial_opts.h. */
 #include "trial_opts.h"
 
+#include <string.h>
+
 const char *const trial_opts_accels[] = { "auto", "kvm", "tcg", NULL };
+const char *const trial_opts_boots[] = { "each", "once", NULL };
 
 struct session_options trial_opts_session(const struct trial_options *trials, const char *kernel)
 {
@@ -22,6 +25,7 @@ struct session_options trial_opts_session(const struct trial_options *trials, co
 		.boot_timeout_s = (unsigned)trials->boot_timeout,
 		.memory_mib = (unsigned)trials->memory,
 		.vcpus = (unsigned)trials->smp,
+		.boot_once = trials->boot && !strcmp(trials->boot, "once"),
 		.live = trials->verbose,
 	};
 }

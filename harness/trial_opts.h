@@ -13,14 +13,14 @@
 
 /* Values of the rows below; a command's options struct holds one by the name of "trials". */
 struct trial_options {
-	const char *append, *modules, *engine, *accel, *connect, *policy;
+	const char *append, *modules, *engine, *accel, *connect, *policy, *boot;
 	struct opt_list repros, expect, ignore;
 	long jobs, duration, boot_timeout, memory, smp, min_hits;
 	double alpha, rate;
 	bool verbose;
 };
 
-extern const char *const trial_opts_accels[];
+extern const char *const trial_opts_accels[], *const trial_opts_boots[];
 
 /* One row: type is the command's options struct. */
 #define TRIAL_OPT(type, name, kind, field, arg, min, max, choices, def, help)                      \
@@ -64,6 +64,12 @@ extern const char *const trial_opts_accels[];
 		"good is a kernel where the crash hid with no greater chance"),                    \
 	TRIAL_OPT(type, "verbose", OPT_FLAG, verbose, NULL, 0, 0, NULL, NULL,                      \
 		"show each step, and the console as it comes, on standard error")
+
+/* Where trials begin; def: "each" or "once". */
+#define BOOT_OPT(type, def)                                                                        \
+	TRIAL_OPT(type, "boot", OPT_CHOICE, boot, "WHEN", 0, 0, trial_opts_boots, def,             \
+		"each: every trial boots; once: one boot is kept when its canary has passed, and "  \
+		"every trial begins from that state")
 
 /* How one kernel is judged by itself. */
 #define POLICY_OPTS(type)                                                                          \

@@ -35,6 +35,9 @@ void buf_add_escaped(struct buf *b, const char *data, size_t len);
 /* Drop the first n bytes. */
 void buf_consume(struct buf *b, size_t n);
 
+/* Cut to the first len bytes, if there are more. */
+void buf_truncate(struct buf *b, size_t len);
+
 /* Cut to no bytes; the allocation stays. */
 void buf_clear(struct buf *b);
 void buf_free(struct buf *b);

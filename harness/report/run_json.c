@@ -57,7 +57,6 @@ static json_t *kernel_json(const struct session *s)
 	set(k, "version", text(s->image.version));
 	set(k, "size_bytes", json_integer((json_int_t)s->image.size_bytes));
 	set(k, "sha256", text(s->image.sha256));
-	set(k, "signature", text(s->signature[0] ? s->signature : NULL));
 	set(k, "cmdline", text(s->cmdline));
 	set(k, "modules_dir", text(s->modules.dir));
 	json_t *modules = json_array();
@@ -215,7 +214,8 @@ void run_json_add_trial(json_t *run, const struct trial_result *result,
 	set(t, "kind", text(outcome_name(result->outcome.kind)));
 	set(t, "title", text(result->outcome.title));
 	set(t, "hit", json_boolean(result->hit));
-	set(t, "began", text("boot"));
+	set(t, "began", text(result->from_state ? "state" : "boot"));
+	set(t, "boot_console", text(result->from_state ? "boot/console.log.gz" : NULL));
 	set(t, "report", result->crash ? report_json(result) : json_null());
 	json_t *ignored = json_array();
 	for (size_t i = 0; i < result->n_ignored; i++)

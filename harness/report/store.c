@@ -74,6 +74,16 @@ int store_begin_trial(const struct store *store, unsigned number, char **console
 	return 0;
 }
 
+int store_begin_boot(const struct store *store, char **console_path, struct err *err)
+{
+	cleanup_free char *dir = xasprintf("%s/boot", store->dir);
+
+	if (fs_mkdirs(dir, err))
+		return -1;
+	*console_path = xasprintf("%s/console.log.gz", dir);
+	return 0;
+}
+
 void store_drop_trial(const struct store *store, unsigned number)
 {
 	cleanup_free char *dir = trial_dir(store, number);

@@ -10,6 +10,8 @@
 /*
  *	DIR/run.json			the whole run (docs/run-json.md)
  *	DIR/domain.xml (Bochs: bochsrc)	what defined the first VM that started
+ *	DIR/boot/console.log.gz		what was printed by the boot that trials began from, if
+ *					they did not boot themselves
  *	DIR/trial-NNN/console.log.gz	what the kernel printed
  *	DIR/trial-NNN/agent.log.gz	what init said, and the VM's events (replay reads both)
  *	DIR/trial-NNN/qemu.log (Bochs: bochs.log)	the emulator's messages, QEMU's command line
@@ -36,6 +38,9 @@ void store_discard(const struct store *store);
  * it. */
 int store_begin_trial(const struct store *store, unsigned number, char **console_path,
 		      struct err *err);
+
+/* Make the directory of the boot that trials begin from; likewise. */
+int store_begin_boot(const struct store *store, char **console_path, struct err *err);
 
 /* Keep what the trial gave besides its console. */
 int store_trial(const struct store *store, const struct engine *engine,

@@ -32,31 +32,54 @@ static int add_escaped(struct buf *out, const char *value, struct err *err)
 	return 0;
 }
 
-static const char *lookup(const struct domain_word *words, const char *name, size_t len)
+static const struct domain_word *lookup(const struct domain_word *words, const char *name,
+					size_t len)
 {
 	for (; words->word; words++)
 		if (strlen(words->word) == len && !memcmp(words->word, name, len))
-			return words->value;
+			return words;
 	return NULL;
+}
+
+/* The text from p to end, filled. 1: a word in it has no value. */
+static int fill_line(const char *p, const char *end, const struct domain_word *words,
+		     struct buf *out, struct err *err)
+{
+	const char *at;
+
+	while ((at = memchr(p, '@', (size_t)(end - p)))) {
+		size_t len = strspn(at + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+		const struct domain_word *word =
+			at[1 + len] == '@' ? lookup(words, at + 1, len) : NULL;
+
+		buf_add(out, p, (size_t)(at - p));
+		if (!word)
+			return err_set(err, ERR_HARNESS, "domain template: no value for '%.*s'",
+				       (int)len + 2, at);
+		if (!word->value)
+			return 1;
+		if (add_escaped(out, word->value, err))
+			return -1;
+		p = at + len + 2;
+	}
+	buf_add(out, p, (size_t)(end - p));
+	return 0;
 }
 
 int domain_fill(const char *template, const struct domain_word *words, struct buf *out,
 		struct err *err)
 {
-	const char *at;
+	while (*template) {
+		const char *end = strchrnul(template, '\n');
+		size_t mark = out->len;
 
-	while ((at = strchr(template, '@'))) {
-		size_t len = strspn(at + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
-
-		buf_add(out, template, (size_t)(at - template));
-		const char *value = at[1 + len] == '@' ? lookup(words, at + 1, len) : NULL;
-		if (!value)
-			return err_set(err, ERR_HARNESS, "domain template: no value for '%.*s'",
-				       (int)len + 2, at);
-		if (add_escaped(out, value, err))
+		end += *end == '\n';
+		int rc = fill_line(template, end, words, out, err);
+		if (rc < 0)
 			return -1;
-		template = at + len + 2;
+		if (rc)
+			buf_truncate(out, mark);
+		template = end;
 	}
-	buf_adds(out, template);
 	return 0;
 }

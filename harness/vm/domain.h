@@ -6,8 +6,8 @@
 #include "base/err.h"
 
 struct domain_word {
-	const char *word; /* as in the template, without the @ signs; NULL ends the list */
-	const char *value;
+	const char *word;  /* as in the template, without the @ signs; NULL ends the list */
+	const char *value; /* NULL: lines with this word are left out */
 };
 
 /* Append the template to out with each @WORD@ replaced by its value, XML-escaped; a word that is

@@ -34,7 +34,13 @@ struct vm_spec {
 	const char *cmdline;
 	const char *token; /* of the agent line (kvmrepro/protocol.h); replay answers with it */
 	unsigned memory_mib, vcpus;
+	bool keepable; /* keep() may follow */
+	const struct vm_kept
+		*kept; /* begin from this state, of a VM with the same words; or NULL */
 };
+
+/* The state of a VM at one moment, from which others can begin. */
+struct vm_kept;
 
 /* What can happen to a VM by itself; one byte each on event_fd. */
 enum vm_event {
@@ -84,6 +90,10 @@ struct engine {
 	/* Let it run, once. Its descriptors are good from now on. After a failure stop() is still
 	 * to be called. */
 	int (*start)(struct vm *vm, struct err *err);
+	/* Halt a VM that was made keepable, and keep its state until forget(); the VM is still to
+	 * be stopped, and *out outlives it. Both NULL: the engine cannot. */
+	int (*keep)(struct vm *vm, struct vm_kept **out, struct err *err);
+	void (*forget)(struct vm_kept *kept);
 	/* End it, whatever its state, and free it. When this returns nothing of it runs. A failure
 	 * means that something may still run, and says what. *log: the VM's process and what it
 	 * said, which the caller frees, or NULL. */

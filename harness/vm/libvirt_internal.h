@@ -18,8 +18,9 @@ struct libvirt_vm {
 	char *name, *dir;
 	virDomainPtr domain;
 	int event_write_fd;
-	pid_t pid; /* our own child, or 0 */
-	bool gone; /* libvirt has said that it no longer runs */
+	int memory_fd; /* keepable: what its memory is, shared; else -1 */
+	pid_t pid;     /* our own child, or 0 */
+	bool gone;     /* libvirt has said that it no longer runs */
 };
 
 struct engine_state {
@@ -47,5 +48,17 @@ int libvirt_create(struct engine_state *state, const struct vm_spec *spec, struc
 		   char **definition, struct err *err);
 int libvirt_start(struct vm *vm, struct err *err);
 int libvirt_stop(struct vm *vm, char **log, struct err *err);
+int libvirt_keep(struct vm *vm, struct vm_kept **out, struct err *err);
+void libvirt_forget(struct vm_kept *kept);
+
+/* A file of so many bytes that has no name, for a guest's memory. */
+int libvirt_memory_open(unsigned memory_mib, int *fd, struct err *err);
+
+/* The name by which QEMU opens a kept state's memory, or one that is to be kept. */
+char *libvirt_memory_path(int memory_fd);
+int libvirt_kept_memory_fd(const struct vm_kept *kept);
+
+/* Give a VM that was made from the state (and waits for it) the rest of it; it stays halted. */
+int libvirt_load(struct libvirt_vm *v, const struct vm_kept *kept, struct err *err);
 
 #endif

@@ -35,6 +35,8 @@ static void free_vm(struct libvirt_vm *v)
 		close(v->vm.event_fd);
 	if (v->event_write_fd >= 0)
 		close(v->event_write_fd);
+	if (v->memory_fd >= 0)
+		close(v->memory_fd);
 	if (v->dir && fs_rmtree(v->dir, &err))
 		log_error("%s", err.msg);
 	free(v->dir);
@@ -67,6 +69,8 @@ static int define(const struct libvirt_vm *v, const struct vm_spec *spec, const 
 	enum vm_accel accel = v->state->config->accel;
 	char memory[16], vcpus[16];
 	cleanup_buf struct buf text = BUF_INIT;
+	int memory_fd = spec->kept ? libvirt_kept_memory_fd(spec->kept) : v->memory_fd;
+	cleanup_free char *file = memory_fd >= 0 ? libvirt_memory_path(memory_fd) : NULL;
 
 	snprintf(memory, sizeof(memory), "%u", spec->memory_mib);
 	snprintf(vcpus, sizeof(vcpus), "%u", spec->vcpus);
@@ -83,6 +87,9 @@ static int define(const struct libvirt_vm *v, const struct vm_spec *spec, const 
 		{ "EMULATOR", accel == ACCEL_KVM ? v->state->qemu : v->state->emulator },
 		{ "CONSOLE", console },
 		{ "AGENT", agent },
+		{ "FILE", file },
+		{ "SHARE", spec->kept ? "off" : "on" },
+		{ "INCOMING", spec->kept ? "defer" : NULL },
 		{ NULL, NULL },
 	};
 	if (domain_fill(embed_domain_xml().data, words, &text, err))
@@ -135,6 +142,8 @@ static int launch(struct libvirt_vm *v, const struct vm_spec *spec, char **defin
 		return err_errno(err, ERR_HARNESS, "pipe");
 	v->vm.event_fd = ends[0];
 	v->event_write_fd = ends[1];
+	if (spec->keepable && libvirt_memory_open(spec->memory_mib, &v->memory_fd, err))
+		return -1;
 	if (fs_mkdirs(v->dir, err) || listener_open(console, other_user, &console_fd, err) ||
 	    listener_open(agent, other_user, &agent_fd, err) ||
 	    define(v, spec, console, agent, &xml, err) || create(v, xml, err))
@@ -142,6 +151,8 @@ static int launch(struct libvirt_vm *v, const struct vm_spec *spec, char **defin
 	int64_t deadline = clock_ms() + CONNECT_LIMIT_MS;
 	if (listener_accept(console_fd, console, deadline, &v->vm.console_fd, err) ||
 	    listener_accept(agent_fd, agent, deadline, &v->vm.agent_fd, err))
+		return -1;
+	if (spec->kept && libvirt_load(v, spec->kept, err))
 		return -1;
 	*definition = steal(xml);
 	return 0;
@@ -155,7 +166,7 @@ int libvirt_create(struct engine_state *state, const struct vm_spec *spec, struc
 	struct err later;
 
 	v->vm = (struct vm){ &engine_libvirt, -1, -1, -1 };
-	v->event_write_fd = -1;
+	v->event_write_fd = v->memory_fd = -1;
 	v->state = state;
 	v->name = xasprintf("kvmrepro-%d-%u", (int)getpid(), spec->number);
 	v->dir = xasprintf("%s/%u", state->config->workdir, spec->number);

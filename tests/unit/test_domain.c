@@ -35,21 +35,44 @@ static void test_refuse(void **state)
 	}
 }
 
-static void test_real(void **state)
+static void test_leave_out(void **state)
 {
-	const struct domain_word words[] = {
-		{ "TYPE", "qemu" },   { "NAME", "n" },      { "MEMORY", "1" },   { "VCPUS", "2" },
-		{ "MACHINE", "pc" },  { "KERNEL", "/k" },   { "INITRD", "/i" },  { "CMDLINE", "c" },
-		{ "CPU", "maximum" }, { "EMULATOR", "/q" }, { "CONSOLE", "/c" }, { "AGENT", "/a" },
-		{ NULL, NULL },
-	};
+	const struct domain_word words[] = { { "NO", NULL }, { "YES", "y" }, { NULL, NULL } };
 	cleanup_buf struct buf out = BUF_INIT;
 	struct err err;
 
 	(void)state;
-	assert_int_equal(domain_fill(embed_domain_xml().data, words, &out, &err), 0);
-	assert_null(strchr(out.data, '@'));
-	assert_non_null(strstr(out.data, "<vcpu>2</vcpu>"));
+	assert_int_equal(domain_fill("a\n@YES@ @NO@ b\n@YES@\n@NO@", words, &out, &err), 0);
+	assert_string_equal(out.data, "a\ny\n");
+}
+
+static void fill_real(const char *file, struct buf *out)
+{
+	const struct domain_word words[] = {
+		{ "TYPE", "qemu" },   { "NAME", "n" },     { "MEMORY", "1" },
+		{ "VCPUS", "2" },     { "MACHINE", "pc" }, { "KERNEL", "/k" },
+		{ "INITRD", "/i" },   { "CMDLINE", "c" },  { "CPU", "maximum" },
+		{ "EMULATOR", "/q" }, { "CONSOLE", "/c" }, { "AGENT", "/a" },
+		{ "FILE", file },     { "SHARE", "on" },   { "INCOMING", NULL },
+		{ NULL, NULL },
+	};
+	struct err err;
+
+	assert_int_equal(domain_fill(embed_domain_xml().data, words, out, &err), 0);
+	assert_null(strchr(out->data, '@'));
+	assert_non_null(strstr(out->data, "<vcpu>2</vcpu>"));
+}
+
+static void test_real(void **state)
+{
+	cleanup_buf struct buf out = BUF_INIT, kept = BUF_INIT;
+
+	(void)state;
+	fill_real(NULL, &out);
+	assert_null(strstr(out.data, "mem-path"));
+	fill_real("/f", &kept);
+	assert_non_null(strstr(kept.data, "mem-path=/f,share=on"));
+	assert_null(strstr(kept.data, "-incoming"));
 }
 
 int main(void)
@@ -57,6 +80,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fill),
 		cmocka_unit_test(test_refuse),
+		cmocka_unit_test(test_leave_out),
 		cmocka_unit_test(test_real),
 	};
 

@@ -1,0 +1,25 @@
+/* Where the trials of a kernel begin: one boot, kept when its canary has passed. */
+#ifndef ORIGIN_H
+#define ORIGIN_H
+
+#include "base/err.h"
+#include "trial.h"
+
+struct origin;
+
+/* console_path: where the console of the boot that is kept goes; copied. */
+struct origin *origin_new(const struct engine *engine, const char *console_path);
+
+/* All trials have ended. */
+void origin_free(struct origin *origin);
+
+/*
+ * See to it that trial number can begin: config->start is set to the kept state, which is made by
+ * the first trial that asks, while others wait; or left NULL where the engine cannot keep one,
+ * which is told once. Returns 1 then. 0: the boot was tried and gave the outcome that is in out;
+ * its console is at console_path. -1: err.
+ */
+int origin_begin(struct origin *origin, struct trial_config *config, unsigned number,
+		 const char *console_path, struct trial_result *out, struct err *err);
+
+#endif

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# --boot once: trials that begin from one boot's kept state are trials like others, and their own.
+. "$(dirname "$0")/../tap.sh"
+
+kernel=$(images/fetch-kernel 2>"$T/err") || skip_all "no stock kernel: $(tail -n 1 "$T/err")"
+R=tests/e2e/repro
+
+left() {
+	pgrep -f "qemu-system-x86_64.*$T" >/dev/null
+}
+
+run "$KVMREPRO" run --kernel "$kernel" --boot once --runs 7 --repro ./$R/fresh.c \
+	--repro nested-state --out "$T/ok"
+status_is 0 "clean trials: exit status 0"
+out_is "all runs: OK" "clean trials: the seeds' line"
+check "each says how it began" jq -e \
+	'[.trials[] | select(.began == "state" and .boot_console == "boot/console.log.gz")] | length == 7' \
+	"$T/ok/run.json"
+zcat "$T"/ok/trial-*/output-fresh.log.gz >"$T/fresh"
+check "each has random bytes of its own" test "$(grep ^random "$T/fresh" | sort -u | wc -l)" = 7
+check "none sees what another did to its kernel" test "$(grep -c 'host used' "$T/fresh")" = 0
+check "the boot's console is kept once" \
+	grep -q 'Linux version' <(zcat "$T/ok/boot/console.log.gz")
+check "and is not in the trials'" test -z "$(zgrep -l 'Linux version' "$T"/ok/trial-*/console.log.gz)"
+check "the guest's words are those of the boot" \
+	jq -e '.trials[6].guest.kvm == "kvm_amd"' "$T/ok/run.json"
+
+run "$KVMREPRO" run --engine "replay:$T/ok" --runs 7 --repro ./$R/fresh.c --repro nested-state
+out_is "all runs: OK" "such a run can be replayed"
+
+run "$KVMREPRO" run --kernel "$kernel" --boot once --runs 14 --repro ./$R/coin.c --out "$T/coin"
+status_is 1 "a crash in half of the runs: bad"
+cp "$T/out" "$T/lines"
+check "the crash has the title that it has after a boot" grep -qx \
+	'run #[0-9]: crashed: kernel panic: sysrq triggered crash' "$T/lines"
+check "some runs are clean" grep -qx 'run #[0-9]: OK' "$T/lines"
+check "the outcome is what the guest's coin says" test \
+	"$(zgrep -l heads "$T"/coin/trial-*/output-coin.log.gz | wc -l)" = "$(grep -c crashed "$T/lines")"
+
+run "$KVMREPRO" run --kernel "$kernel" --boot once --runs 2 --repro ./$R/hang.c --out "$T/hang"
+out_is "all runs: crashed: no output from test machine" "a hang is one"
+
+run "$KVMREPRO" run --kernel "$kernel" --boot once --runs 2 --repro create-vm \
+	--append rdinit=/none --out "$T/noinit"
+status_is 125 "a boot that fails: exit status 125"
+out_like '^all runs: boot failed: kernel panic: VFS: Unable to mount root fs' \
+	"a boot that fails is tried again, and is that trial's outcome"
+check "with its console" test "$(find "$T/noinit" -path '*trial*console.log.gz' | wc -l)" = 2
+
+left
+[ $? -eq 1 ]
+result $? "no QEMU is left"
+check "no temporary directory is left" test -z "$(find "$T" -maxdepth 1 -name 'kvmrepro-??????')"
+done_testing
