@@ -148,6 +148,16 @@ int session_prepare(const struct session_options *options, struct session *sessi
 	return symbols_open(options->vmlinux, session->modules.dir, &session->symbols, err);
 }
 
+/* A payload that cannot be read is the kernel's own matter: it may boot. */
+static void sign_kernel(struct session *s, const struct buf *bytes)
+{
+	struct err err;
+
+	if (kernel_signature_of_payload(bytes->data + s->image.payload_offset,
+					s->image.payload_bytes, s->signature, &err))
+		log_verbose("no signature: %s: %s", s->image.path, err.msg);
+}
+
 /*
  * What was read and hashed is what all trials boot: a copy, for the user may build the next kernel
  * in the meantime, and a libvirt daemon's QEMU may not be let into the user's directories.
@@ -168,6 +178,7 @@ static int copy_kernel(struct session *s, struct err *err)
 	if (!same)
 		return err_set(err, ERR_INPUT, "%s: changed while it was read", s->image.path);
 	s->kernel_copy = steal(copy);
+	sign_kernel(s, &bytes);
 	return 0;
 }
 

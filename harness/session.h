@@ -10,6 +10,7 @@
 #include "catalogue.h"
 #include "kernel/image.h"
 #include "kernel/modules.h"
+#include "kernel/signature.h"
 #include "reproducer.h"
 #include "symbols.h"
 #include "trial.h"
@@ -48,7 +49,8 @@ struct session {
 	struct symbols *symbols; /* NULL without a vmlinux */
 	struct buf initramfs;    /* all but the plan */
 	char *workdir;
-	char *kernel_copy; /* in workdir: what is booted; NULL without a kernel */
+	char *kernel_copy;               /* in workdir: what is booted; NULL without a kernel */
+	char signature[SIGNATURE_BYTES]; /* of kernel_copy (kernel/signature.h); "": unknown */
 	char *cmdline;
 	const struct engine *engine;
 	char engine_why[256]; /* why this one, or "" */

@@ -57,6 +57,7 @@ static json_t *kernel_json(const struct session *s)
 	set(k, "version", text(s->image.version));
 	set(k, "size_bytes", json_integer((json_int_t)s->image.size_bytes));
 	set(k, "sha256", text(s->image.sha256));
+	set(k, "signature", text(s->signature[0] ? s->signature : NULL));
 	set(k, "cmdline", text(s->cmdline));
 	set(k, "modules_dir", text(s->modules.dir));
 	json_t *modules = json_array();

@@ -1,5 +1,5 @@
 # Fuzzing what reads untrusted text: make fuzz SECONDS=60, or one target alone: make fuzz-oops
-# (the classifier), make fuzz-bisect-log. Needs clang with libFuzzer. The corpora begin with the tests'
+# (the classifier), make fuzz-bisect-log, make fuzz-kernel. Needs clang with libFuzzer. The corpora begin with the tests'
 # data; what is found lands in $(BUILD)/fuzz.
 FUZZ_CC ?= clang
 SECONDS ?= 60
@@ -11,7 +11,7 @@ $(BUILD)/fuzz/fuzz_oops: $(FUZZ_SRC) $(wildcard harness/oops/*.h)
 	$(FUZZ_CC) -D_GNU_SOURCE -std=gnu11 -Iharness $(FUZZ_FLAGS) -o $@ $(FUZZ_SRC) \
 		$(shell pkg-config --libs libpcre2-8)
 
-fuzz: fuzz-oops fuzz-bisect-log ## fuzz the readers of untrusted text, each for SECONDS=60
+fuzz: fuzz-oops fuzz-bisect-log fuzz-kernel ## fuzz the readers of untrusted text, each for SECONDS=60
 
 fuzz-oops: $(BUILD)/fuzz/fuzz_oops
 	@mkdir -p $(BUILD)/fuzz/corpus $(BUILD)/fuzz/seeds
@@ -34,4 +34,25 @@ fuzz-bisect-log: $(BUILD)/fuzz/fuzz_bisect_log
 		-max_len=8192 -dict=tests/fuzz/bisect_log.dict -artifact_prefix=$(BUILD)/fuzz/ \
 		-print_final_stats=1 $(BUILD)/fuzz/log-corpus tests/data/bisect
 
-.PHONY: fuzz fuzz-oops fuzz-bisect-log
+FUZZ_KERNEL_SRC := tests/fuzz/fuzz_kernel.c harness/kernel/payload.c harness/kernel/signature.c \
+	harness/base/buf.c harness/base/err.c
+
+$(BUILD)/fuzz/fuzz_kernel: $(FUZZ_KERNEL_SRC) harness/kernel/payload.h harness/kernel/signature.h
+	@mkdir -p $(@D)
+	$(FUZZ_CC) -D_GNU_SOURCE -std=gnu11 -Iharness $(FUZZ_FLAGS) -o $@ $(FUZZ_KERNEL_SRC) \
+		$(shell pkg-config --libs libarchive nettle)
+
+# Seeds: a made kernel's payload, packed in each way. The limit on one allocation is off: an xz or
+# zstd header may name a dictionary of 4 GiB, of which only what is used is touched.
+fuzz-kernel: $(BUILD)/fuzz/fuzz_kernel
+	@mkdir -p $(BUILD)/fuzz/kernel-corpus $(BUILD)/fuzz/kernel-seeds
+	@for p in gzip bzip2 xz lzma none; do \
+		tests/mkimage.py $(BUILD)/fuzz/image pack=$$p && \
+		{ printf '\002'; tail -c +2049 $(BUILD)/fuzz/image; } >$(BUILD)/fuzz/kernel-seeds/$$p && \
+		{ printf '\001'; tail -c +2049 $(BUILD)/fuzz/image; } >$(BUILD)/fuzz/kernel-seeds/$$p-elf; \
+	done
+	$(BUILD)/fuzz/fuzz_kernel -max_total_time=$(SECONDS) -timeout=20 -rss_limit_mb=2048 \
+		-malloc_limit_mb=65536 -max_len=16384 -artifact_prefix=$(BUILD)/fuzz/ \
+		-print_final_stats=1 $(BUILD)/fuzz/kernel-corpus $(BUILD)/fuzz/kernel-seeds
+
+.PHONY: fuzz fuzz-oops fuzz-bisect-log fuzz-kernel

@@ -1,0 +1,33 @@
+/*
+ * The payload of a bzImage: the kernel proper, an ELF file, compressed, with the list of its
+ * relocations behind it.
+ *
+ * boot.rst (payload_offset, payload_length) says where it lies and by which first bytes its format
+ * is known. Its last four bytes are its decompressed size: gzip's own trailer, and for every other
+ * format the build appends them (size_append in scripts/Makefile.lib).
+ */
+#ifndef KERNEL_PAYLOAD_H
+#define KERNEL_PAYLOAD_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "kernel/image.h"
+
+#include <stddef.h>
+
+/* A payload that says it is larger is refused: the kernel's own limit is KERNEL_IMAGE_SIZE, 1 GiB
+ * (arch/x86/include/asm/page_64_types.h). */
+#define KERNEL_PAYLOAD_BYTES (1024UL * 1024 * 1024)
+
+/*
+ * Decompress len bytes of payload into out, which must be empty: gzip, bzip2, xz, lzma, lz4, zstd,
+ * or not compressed at all. What comes out is exactly as long as the payload says, and at most
+ * KERNEL_PAYLOAD_BYTES; never more than that is held. ERR_INPUT, in words that go behind the
+ * image's name, when it is damaged, too large, or of a format that is not supported (LZO).
+ */
+int kernel_payload_unpack(const void *payload, size_t len, struct buf *out, struct err *err);
+
+/* The same for the image's file, which is read again. The error begins with its path. */
+int kernel_payload_read(const struct kernel_image *image, struct buf *out, struct err *err);
+
+#endif

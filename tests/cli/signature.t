@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# kvmrepro signature: what counts, what does not, and what it says of files that are no kernels.
+. "$(dirname "$0")/../tap.sh"
+
+made() {
+	python3 tests/mkimage.py "$T/$1" "${@:2}"
+}
+
+made first
+made later "version=#7 SMP Sat Nov 21 02:06:09 UTC 2026" builder=somebody@elsewhere release=6.1.0-rc3+
+made other constant=6
+for pack in bzip2 xz lzma none; do made "$pack" "pack=$pack"; done
+run "$KVMREPRO" signature "$T"/first "$T"/later "$T"/other "$T"/{bzip2,xz,lzma,none}
+status_is 0 "kernels: exit status 0"
+check "a line for each: hash, two blanks, name" \
+	test "$(grep -cE "^[0-9a-f]{64}  $T/[a-z0-9]+\$" "$T/out")" = 7
+of() {
+	sed -n "s|  $T/$1\$||p" "$T/out"
+}
+check "another time, builder and version: the same" test "$(of first)" = "$(of later)"
+check "another constant: another" test "$(of first)" != "$(of other)"
+for pack in bzip2 xz lzma none; do
+	check "compressed by $pack: the same" test "$(of first)" = "$(of $pack)"
+done
+
+run "$KVMREPRO" signature
+status_is 129 "no kernel: exit status 129"
+err_lines 1 "no kernel: one line"
+
+made lzo pack=lzo
+made large claim=$((1024 * 1024 * 1024 + 1))
+made small claim=100
+made damaged
+printf '\0\0\0\0\0\0\0\0' | dd of="$T/damaged" bs=1 seek=$((2048 + 60)) conv=notrunc status=none
+head -c 1000 "$T/first" >"$T/cut"
+refuse() {
+	run "$KVMREPRO" signature "$1"
+	status_is 129 "$2: exit status 129"
+	err_lines 1 "$2: one line"
+	err_like "$3" "$2: said"
+	out_is "" "$2: nothing is printed"
+}
+refuse "$T/none-such" "no such file" "No such file"
+refuse "$T" "a directory" "a directory"
+refuse "$T/cut" "a truncated image" "truncated"
+refuse "$T/lzo" "LZO" "$T/lzo: its payload is compressed by LZO, which is not supported"
+refuse "$T/large" "a bomb" "no kernel is over 1024 MiB"
+refuse "$T/small" "more than it says" "holds more than the 100 bytes"
+refuse "$T/damaged" "a damaged payload" "$T/damaged: damaged: its gzip payload"
+refuse /bin/sh "a program" "an ELF file, not a bzImage"
+
+run "$KVMREPRO" signature "$T/first" "$T/cut" "$T/other"
+status_is 129 "one that cannot be read among others: exit status 129"
+check "one that cannot be read among others: they have their lines" \
+	test "$(wc -l <"$T/out")" = 2
+done_testing
