@@ -31,6 +31,7 @@ struct finding {
 /* How reproducers with a need can be run; engine NULL: they cannot. */
 struct way {
 	const char *needs, *engine, *accel;
+	const char *option; /* of run, where it would not do so by itself; or NULL */
 };
 
 struct doctor {
@@ -236,13 +237,16 @@ static struct way find_way(const struct doctor *d, const char *needs)
 	const char *accel = accel_name(d->accel.accel);
 
 	if (d->libvirt && (any || (svm ? d->accel.svm : d->accel.vmx)))
-		return (struct way){ needs, engine_libvirt.name, accel };
+		return (struct way){ needs, engine_libvirt.name, accel, NULL };
 	/* KVM on Intel's CPUs has no SVM, but TCG always has. */
 	if (d->libvirt && svm)
-		return (struct way){ needs, engine_libvirt.name, accel_name(ACCEL_TCG) };
+		return (struct way){ needs, engine_libvirt.name, accel_name(ACCEL_TCG),
+				     "--accel tcg" };
+	/* What needs VMX goes to Bochs by itself. */
 	if (d->bochs && !svm)
-		return (struct way){ needs, engine_bochs.name, NULL };
-	return (struct way){ needs, NULL, NULL };
+		return (struct way){ needs, engine_bochs.name, NULL,
+				     any ? "--engine bochs" : NULL };
+	return (struct way){ needs, NULL, NULL, NULL };
 }
 
 static void print_text(const struct doctor *d, const struct way *ways, size_t n_ways)
@@ -253,9 +257,10 @@ static void print_text(const struct doctor *d, const struct way *ways, size_t n_
 	for (size_t i = 0; i < n_ways; i++) {
 		const struct way *w = &ways[i];
 
-		printf("%-9s %-4s%s%s%s%s\n", w->needs, w->engine ? "yes" : "no",
+		printf("%-9s %-4s%s%s%s%s%s%s\n", w->needs, w->engine ? "yes" : "no",
 		       w->engine ? "reproducers run on " : "nothing here can run such reproducers",
-		       w->engine ? w->engine : "", w->accel ? ", " : "", w->accel ? w->accel : "");
+		       w->engine ? w->engine : "", w->accel ? ", " : "", w->accel ? w->accel : "",
+		       w->option ? ", with " : "", w->option ? w->option : "");
 	}
 }
 
@@ -272,11 +277,11 @@ static int print_json(const struct doctor *d, const struct way *ways, size_t n_w
 						f->ok, "found", f->found, "means", f->means));
 	}
 	for (size_t i = 0; i < n_ways; i++)
-		json_object_set_new(needs, ways[i].needs,
-				    ways[i].engine
-					    ? json_pack("{s:s, s:s?}", "engine", ways[i].engine,
-							"accel", ways[i].accel)
-					    : json_null());
+		json_object_set_new(
+			needs, ways[i].needs,
+			ways[i].engine ? json_pack("{s:s, s:s?, s:s?}", "engine", ways[i].engine,
+						   "accel", ways[i].accel, "option", ways[i].option)
+				       : json_null());
 	json_t *all = json_pack("{s:o, s:o, s:b}", "findings", findings, "needs", needs, "ok", ok);
 	cleanup_free char *text = all ? json_dumps(all, JSON_INDENT(2)) : NULL;
 	json_decref(all);

@@ -39,6 +39,8 @@ json_is '.findings[] | select(.name == "compiler") | .ok == false and (.found | 
 	"no compiler: said"
 [ "$(jq .needs.vmx "$T/out")" = "$(jq '.needs.vmx | select(.engine == "bochs")' "$T/here.json")" ]
 result $? "no QEMU: Bochs is judged by itself"
+json_is '.needs.any == null or (.needs.any | .engine == "bochs" and .option == "--engine bochs")' \
+	"no QEMU: Bochs runs what needs nothing, when it is asked to"
 
 printf '#!/bin/sh\nexit 3\n' >"$T/cc"
 chmod +x "$T/cc"
