@@ -345,34 +345,9 @@ static void set_type(struct family_member *m, const char *type)
 	m->type = xstrdup(type && *type ? type : oops_type(m->title));
 }
 
-void family_know(struct family *family, const char *title, const char *type, const char *stack,
-		 enum kinship kin)
-{
-	struct family_member *m = find_or_add(family, title);
-
-	if (!m)
-		return;
-	set_type(m, type);
-	if (!m->known || kin == KIN_TARGET)
-		m->kin = kin;
-	m->known = true;
-	if (stack && !m->stack)
-		m->stack = xstrdup(stack);
-}
-
 static bool counts(enum kinship kin)
 {
 	return kin == KIN_TARGET || kin == KIN_ALIAS || kin == KIN_RENAMED;
-}
-
-void family_know_all(struct family *to, const struct family *from)
-{
-	for (size_t i = 0; i < from->n; i++) {
-		const struct family_member *m = &from->v[i];
-
-		if (counts(m->kin))
-			family_know(to, m->title, m->type, m->stack, m->kin);
-	}
 }
 
 /* ---- kinship ---- */
@@ -444,6 +419,34 @@ static void judge_members(struct family *family)
 
 		if (m->seen && !counts(m->kin) && !names_no_crash(m->title))
 			m->kin = KIN_ALIAS;
+	}
+}
+
+void family_know(struct family *family, const char *title, const char *type, const char *stack,
+		 enum kinship kin)
+{
+	struct family_member *m = find_or_add(family, title);
+
+	if (!m)
+		return;
+	set_type(m, type);
+	if (!m->known || kin == KIN_TARGET)
+		m->kin = kin;
+	m->known = true;
+	if (stack && !comparable(m->stack)) {
+		free(m->stack);
+		m->stack = xstrdup(stack);
+	}
+	judge_members(family);
+}
+
+void family_know_all(struct family *to, const struct family *from)
+{
+	for (size_t i = 0; i < from->n; i++) {
+		const struct family_member *m = &from->v[i];
+
+		if (counts(m->kin))
+			family_know(to, m->title, m->type, m->stack, m->kin);
 	}
 }
 

@@ -60,10 +60,36 @@ static void tell_idle(struct subject *s, const struct trial_result *result)
 	}
 }
 
+static bool is_follower(const struct court *court, const struct subject *s)
+{
+	return court->options->follow && s != court->subjects;
+}
+
+/* What a run is to the search: by its own kernel's family, and where the first kernel leads by that
+ * one's. Without --expect any crash counts as it comes: there are no families. */
+static enum match match_of(const struct court *court, const struct subject *s, unsigned number)
+{
+	const struct outcome *o = &s->out->outcomes[number];
+	bool expected = s->expected[number];
+
+	if (!is_follower(court, s)) {
+		if (!s->session.filter.n_expect)
+			return expected ? MATCH_TARGET : MATCH_NONE;
+		return family_match(&s->out->family, s->member[number], expected);
+	}
+	enum kinship kin = family_kin(&court->out[0].family, o);
+	if (kin == KIN_ALIAS || kin == KIN_RENAMED)
+		return MATCH_TARGET;
+	if (!s->session.filter.n_expect)
+		expected = kin == KIN_TARGET && o->kind == OUTCOME_CRASHED;
+	return family_match(&s->out->family, s->member[number], expected);
+}
+
 /* Count anew: what a title is may have changed with the last run. */
-static void count(struct subject *s)
+static void count(const struct court *court, struct subject *s)
 {
 	struct judgement *j = s->out;
+	const struct tally *first = &court->out[0].tally;
 	bool whole = true;
 
 	j->tally = j->settled = (struct tally){ .left = j->runs };
@@ -71,36 +97,55 @@ static void count(struct subject *s)
 		whole &= j->ended[i];
 		if (!j->ended[i])
 			continue;
-		/* Without --expect any crash counts as it comes: there are no families. */
-		if (s->session.filter.n_expect)
-			s->match[i] = family_match(&j->family, s->member[i], s->expected[i]);
-		else
-			s->match[i] = s->expected[i] ? MATCH_TARGET : MATCH_NONE;
+		s->match[i] = match_of(court, s, i);
 		tally_add(&j->tally, &j->outcomes[i], s->match[i]);
 		if (whole)
 			tally_add(&j->settled, &j->outcomes[i], s->match[i]);
+	}
+	if (is_follower(court, s)) {
+		j->policy.known_hits = first->hits;
+		j->policy.known_runs = first->hits + first->clean;
 	}
 	verdict_decide(&j->policy, &j->tally, &j->decision);
 	run_json_set_families(j->json, &j->family, s->match);
 }
 
-static void take_result(struct subject *s, struct trial_result *result)
+/* Targets of the first kernel, with their stacks, for the others' crashes to be compared with. */
+static void lead(const struct court *court)
+{
+	const struct family *first = &court->out[0].family;
+
+	for (size_t k = 1; k < court->n; k++)
+		for (size_t i = 0; i < first->n; i++) {
+			const struct family_member *m = &first->v[i];
+
+			if (m->kin == KIN_TARGET && m->seen)
+				family_know(&court->out[k].family, m->title, m->type, m->stack,
+					    KIN_TARGET);
+		}
+}
+
+static void take_result(struct court *court, struct subject *s, struct trial_result *result)
 {
 	unsigned number = result->number;
 	struct outcome *mine = &s->out->outcomes[number];
 
 	*mine = (struct outcome){ result->outcome.kind, steal(result->outcome.title) };
+	s->expected[number] = result->hit && (s->session.filter.n_expect || !is_follower(court, s));
 	const struct family_run run = {
 		.outcome = mine,
-		.expected = result->hit,
+		.expected = s->expected[number],
 		.type = result->crash ? result->type : NULL,
 		.report = result->report,
 		.corrupted = result->corrupted_why,
 	};
-	s->expected[number] = result->hit;
 	s->member[number] = family_add(&s->out->family, &run);
 	s->out->ended[number] = true;
-	count(s);
+	if (court->options->follow)
+		lead(court);
+	count(court, s);
+	for (size_t i = 1; i < court->n && court->options->follow; i++)
+		count(court, &court->subjects[i]);
 }
 
 static int finished(void *opaque, size_t kernel, struct trial_result *result, bool *enough,
@@ -116,7 +161,7 @@ static int finished(void *opaque, size_t kernel, struct trial_result *result, bo
 	log_info("%srun #%u: %s (%.1f s)", label_of(s->out, label, sizeof(label)), result->number,
 		 text.data, (double)result->end_ms / 1000);
 	tell_idle(s, result);
-	take_result(s, result);
+	take_result(court, s, result);
 	/* The report in the store has source lines; functions are compared as the kernel names
 	 * them. */
 	if (s->session.symbols && result->report) {
@@ -198,7 +243,7 @@ static int open_subject(struct court *court, struct subject *s, unsigned jobs, s
 	s->match = xcalloc(j->runs, sizeof(*s->match));
 	j->json = run_json_new(&s->session, j->runs, jobs);
 	know_targets(s);
-	count(s);
+	count(court, s);
 	return store_run(&s->store, j->json, err);
 }
 
@@ -339,14 +384,17 @@ void judgement_lines(const struct judgement *judgement, struct buf *text)
 	}
 }
 
-static void tell_families(const struct judgement *j, const char *label)
+void judgement_tell_families(const struct judgement *judgement)
 {
+	const struct judgement *j = judgement;
+	char label[64];
 	static const char *const why[] = {
 		[KIN_ALIAS] = "counts as the crash: seen beside it while it dominated the runs",
 		[KIN_RENAMED] = "counts as the crash: the same stack under another name",
 		[KIN_POSSIBLE] = "may be the crash: alike by name, and no stack to compare",
 	};
 
+	label_of(j, label, sizeof(label));
 	for (size_t i = 0; i < j->family.n; i++) {
 		const struct family_member *m = &j->family.v[i];
 
@@ -363,7 +411,7 @@ void judgement_tell(const struct judgement *judgement)
 	char label[64];
 
 	label_of(j, label, sizeof(label));
-	tell_families(j, label);
+	judgement_tell_families(j);
 	if (j->tally.left)
 		log_info("%sdecided after %zu of %u runs", label, j->tally.runs, j->runs);
 	verdict_reason(&j->policy, &j->tally, &j->decision, &reason);

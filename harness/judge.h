@@ -53,6 +53,12 @@ struct judge_options {
 	 */
 	bool (*enough)(void *opaque, const struct judgement *judgements, size_t n);
 	void *opaque;
+	/*
+	 * The first kernel has the bug, and the others are judged by it: what it crashes in is the
+	 * target where there is no --expect, what is learnt of titles on it counts on them at once,
+	 * and its runs say how often the bug shows (their policies' known rate).
+	 */
+	bool follow;
 	struct buf *diag; /* what the compiler printed about a bad .c is added; NULL: it is lost */
 };
 
@@ -76,6 +82,9 @@ void judgement_lines(const struct judgement *judgement, struct buf *text);
 
 /* Tell verdict, reason, families and the place of the evidence on standard error. */
 void judgement_tell(const struct judgement *judgement);
+
+/* The same without the verdict. */
+void judgement_tell_families(const struct judgement *judgement);
 
 void judgement_free(struct judgement *judgement);
 

@@ -16,6 +16,9 @@ json_t *run_json_new(const struct session *session, unsigned runs, unsigned jobs
 void run_json_add_trial(json_t *run, const struct trial_result *result,
 			const struct reproducers *repros);
 
+/* A tally as in the verdict: "runs", "clean", ... */
+json_t *run_json_tally(const struct tally *tally);
+
 /* What each trial is to the search, by number, and which title is which. */
 void run_json_set_families(json_t *run, const struct family *family, const enum match *matches);
 

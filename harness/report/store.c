@@ -24,9 +24,14 @@ static char *default_dir(struct err *err)
 	return xasprintf("%s/runs/%s-%d", base, stamp, (int)getpid());
 }
 
+char *store_path(const char *given, struct err *err)
+{
+	return given ? xstrdup(given) : default_dir(err);
+}
+
 int store_open(const char *given, struct store *out, struct err *err)
 {
-	cleanup_free char *dir = given ? xstrdup(given) : default_dir(err);
+	cleanup_free char *dir = store_path(given, err);
 
 	if (!dir)
 		return -1;

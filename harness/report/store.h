@@ -24,6 +24,9 @@ struct store {
 	char *dir; /* absolute */
 };
 
+/* The directory that store_open() takes; the caller frees it. NULL: err is set. */
+char *store_path(const char *given, struct err *err);
+
 /*
  * given: the user's --out, made if need be; it may not hold a run already (ERR_INPUT). NULL: a new
  * directory "YYYYMMDD-HHMMSS-PID" under $XDG_STATE_HOME/kvmrepro/runs.
