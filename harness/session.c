@@ -14,10 +14,14 @@
  * ignore_loglevel: warnings reach the console whatever the configuration or "quiet" says.
  * printk.devkmsg=off: a reproducer cannot write a crash into the kernel's log.
  * nested: where KVM is built in, its parameter can only be given here.
+ * cryptomgr.notests, pty.legacy_count: shorten the boot (docs/boot.md has the seconds); no code
+ * that a reproducer can reach depends on either. A kernel that has neither ignores them: names with
+ * a dot are modules' parameters.
  */
 #define KERNEL_ARGUMENTS                                                                           \
 	"console=ttyS0,115200 ignore_loglevel printk.devkmsg=off "                                 \
-	"kvm_amd.nested=1 kvm_intel.nested=1"
+	"kvm_amd.nested=1 kvm_intel.nested=1 "                                                     \
+	"cryptomgr.notests pty.legacy_count=0"
 
 /* COMMAND_LINE_SIZE, arch/x86/include/asm/setup.h; with its NUL. */
 #define CMDLINE_BYTES 2048
@@ -92,11 +96,9 @@ static void choose_by_needs(const struct session_options *o, struct session *s)
 
 static int make_cmdline(const struct session_options *o, struct session *s, struct err *err)
 {
-	const char *own = s->engine->arguments;
-
 	free(s->cmdline);
-	s->cmdline = xasprintf("%s%s%s%s%s", KERNEL_ARGUMENTS, own ? " " : "", own ? own : "",
-			       o->append ? " " : "", o->append ? o->append : "");
+	s->cmdline = xasprintf("%s%s%s", KERNEL_ARGUMENTS, o->append ? " " : "",
+			       o->append ? o->append : "");
 	if (strlen(s->cmdline) >= CMDLINE_BYTES)
 		return err_set(err, ERR_INPUT,
 			       "--append makes the kernel's command line %zu bytes long; it may "

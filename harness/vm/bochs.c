@@ -342,9 +342,6 @@ static int bochs_start(struct vm *vm, struct err *err)
 
 const struct engine engine_bochs = {
 	.name = "bochs",
-	/* 256 pty pairs and the crypto library's self-tests are seconds of an interpreter's time;
-	 * nothing that a reproducer can reach depends on either. */
-	.arguments = "pty.legacy_count=0 cryptomgr.notests",
 	.definition_file = "bochsrc",
 	.log_file = "bochs.log",
 	.open = bochs_open,

@@ -69,7 +69,6 @@ struct engine_state; /* the engine's own, for a whole run */
 
 struct engine {
 	const char *name;
-	const char *arguments; /* for the kernel, because of the engine; or NULL */
 	/* What the evidence calls create()'s definition and stop()'s log; NULL: none. */
 	const char *definition_file, *log_file;
 

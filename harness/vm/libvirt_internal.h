@@ -9,7 +9,7 @@
 #include <pthread.h>
 
 /* Debian 12's QEMU and all after it, until QEMU drops it six years on. */
-#define LIBVIRT_MACHINE "pc-q35-7.2"
+#define LIBVIRT_MACHINE "pc-i440fx-7.2"
 
 struct libvirt_vm {
 	struct vm vm;

@@ -35,7 +35,7 @@ class Guest:
     """modules: (file, parameters); repros: (name, needs, ms, ELF or None for a bundled one)."""
 
     def __init__(self, kernel, modules=(), repros=(), append="", detector_ms=20000, stuck_ms=30000,
-                 machine="q35", cpu="max", smp=2, memory=512, plan=None, files=()):
+                 machine="pc", cpu="max", smp=2, memory=512, plan=None, files=()):
         self.kernel, self.append, self.machine = kernel, append, machine
         self.cpu, self.smp, self.memory = cpu, smp, memory
         self.token = secrets.token_hex(16)
@@ -158,7 +158,7 @@ def main():
     p.add_argument("--smp", type=int, default=2)
     p.add_argument("--memory", type=int, default=512)
     p.add_argument("--cpu", default="max")
-    p.add_argument("--machine", default="q35")
+    p.add_argument("--machine", default="pc")
     p.add_argument("--tail", type=int, default=20, help="lines of the console to show")
     a = p.parse_args()
     repros = []
