@@ -128,19 +128,20 @@ static void take_events(struct trial *t)
 static int64_t silence_deadline(const struct trial *t, enum outcome_kind *kind, const char **title)
 {
 	const struct trial_limits *l = &t->config->limits;
+	int64_t starved = t->starved_ms - t->fed_ms;
 
 	*kind = trial_failure_kind(t);
 	switch (t->phase) {
 	case PHASE_BOOT:
 		*title = console_bytes(t->console) ? TITLE_NO_INIT : TITLE_NO_OUTPUT;
-		return t->start_ms + l->boot_ms;
+		return t->start_ms + l->boot_ms + starved;
 	case PHASE_CANARY:
 		*title = "the canary did not end";
-		return t->start_ms + t->result->hello_ms + l->boot_ms;
+		return t->start_ms + t->result->hello_ms + l->boot_ms + starved;
 	default:
 		/* Time for a soft lockup or an RCU stall to be reported, and once more. */
 		*title = TITLE_NO_OUTPUT;
-		return t->last_frame_ms + 2 * (int64_t)l->detector_ms + QUIET_MS;
+		return t->last_frame_ms + 2 * (int64_t)l->detector_ms + QUIET_MS + starved;
 	}
 }
 
@@ -225,6 +226,26 @@ static void forgive_stall(struct trial *t)
 		t->eof_ms += lost;
 }
 
+static int64_t look_at_starved(struct trial *t)
+{
+	const struct engine *engine = t->config->engine;
+
+	return engine->starved_ms ? engine->starved_ms(t->vm) : 0;
+}
+
+/*
+ * A limit is over. Whether the guest was kept from running since it was last looked at: what it did
+ * not say in that time is not held against it either. It is not said of a VM that waits, however
+ * long.
+ */
+static bool starved(struct trial *t)
+{
+	int64_t before = t->starved_ms;
+
+	t->starved_ms = look_at_starved(t);
+	return t->starved_ms - before > TURN_MS / 10;
+}
+
 /* Events are heard when what came before them has been read; but not put off for ever. */
 static bool hear_events(struct trial *t, bool more_console)
 {
@@ -256,8 +277,12 @@ static int turn(struct trial *t, int64_t deadline, struct err *err)
 		return err_set(err, ERR_INTERRUPTED, "not needed any more");
 	forgive_stall(t);
 	uint64_t before = console_bytes(t->console);
+	enum trial_phase phase = t->phase;
+	int64_t frame_ms = t->last_frame_ms;
 	if (take_console(t, err) || take_frames(t, err))
 		return -1;
+	if (t->phase != phase || (t->phase == PHASE_RUN && t->last_frame_ms != frame_ms))
+		t->fed_ms = t->starved_ms = look_at_starved(t);
 	if (p[3].revents && hear_events(t, console_bytes(t->console) != before))
 		take_events(t);
 	t->turn_ms = clock_ms();
@@ -277,6 +302,8 @@ static int watch(struct trial *t, struct err *err)
 		if (late && t->looked) {
 			/* What looked like a crash may be one that does not count. */
 			t->looked = false;
+			if (!t->crash_ms && !t->pending && starved(t))
+				continue;
 			if (t->crash_ms && !trial_close_report(t))
 				continue;
 			if (!t->crash_ms && !t->pending)

@@ -24,6 +24,8 @@ struct trial {
 	struct agent *agent;
 	enum trial_phase phase;
 	int64_t start_ms, last_frame_ms, eof_ms;
+	int64_t starved_ms; /* of the VM, when it was last looked at (vm/engine.h) */
+	int64_t fed_ms;     /* and what it was when the guest last said something that counts */
 	int64_t guest_ms, guest_go_ms; /* the guest's clock at its last beat; at go */
 	bool say_go;                   /* init waits for it */
 	bool frames_left;              /* the last turn stopped before the agent line was empty */

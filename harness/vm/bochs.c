@@ -15,6 +15,7 @@
 #include "vm/bochs_log.h"
 #include "vm/bochs_spawn.h"
 #include "vm/domain.h"
+#include "vm/starved.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -340,6 +341,13 @@ static int bochs_start(struct vm *vm, struct err *err)
 	return bochs_accept(&v->child, clock_ms() + CONNECT_LIMIT_MS, &vm->agent_fd, err);
 }
 
+static int64_t bochs_starved_ms(const struct vm *vm)
+{
+	const struct bochs_vm *v = (const struct bochs_vm *)vm;
+
+	return v->child.pid ? starved_ms(v->child.pid) : 0;
+}
+
 const struct engine engine_bochs = {
 	.name = "bochs",
 	.definition_file = "bochsrc",
@@ -349,5 +357,6 @@ const struct engine engine_bochs = {
 	.facts = bochs_facts,
 	.create = bochs_create,
 	.start = bochs_start,
+	.starved_ms = bochs_starved_ms,
 	.stop = bochs_stop,
 };

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 enum vm_accel {
@@ -89,6 +90,9 @@ struct engine {
 	/* Let it run, once. Its descriptors are good from now on. After a failure stop() is still
 	 * to be called. */
 	int (*start)(struct vm *vm, struct err *err);
+	/* For how many milliseconds since it was made the host kept the VM from running though it
+	 * could have run; 0: not known. NULL: the engine does not know. */
+	int64_t (*starved_ms)(const struct vm *vm);
 	/* Halt a VM that was made keepable, and keep its state until forget(); the VM is still to
 	 * be stopped, and *out outlives it. Both NULL: the engine cannot. */
 	int (*keep)(struct vm *vm, struct vm_kept **out, struct err *err);

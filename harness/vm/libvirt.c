@@ -309,6 +309,7 @@ const struct engine engine_libvirt = {
 	.kvm_usable = libvirt_kvm_usable,
 	.create = libvirt_create,
 	.start = libvirt_start,
+	.starved_ms = libvirt_starved_ms,
 	.keep = libvirt_keep,
 	.forget = libvirt_forget,
 	.stop = libvirt_stop,

@@ -9,6 +9,7 @@
 #include "embed.h"
 #include "vm/domain.h"
 #include "vm/listener.h"
+#include "vm/starved.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -185,6 +186,13 @@ int libvirt_start(struct vm *vm, struct err *err)
 	struct libvirt_vm *v = (struct libvirt_vm *)vm;
 
 	return virDomainResume(v->domain) < 0 ? libvirt_error(err, "libvirt cannot run the VM") : 0;
+}
+
+int64_t libvirt_starved_ms(const struct vm *vm)
+{
+	const struct libvirt_vm *v = (const struct libvirt_vm *)vm;
+
+	return v->pid ? starved_ms(v->pid) : 0;
 }
 
 /* Whether libvirt has said within limit_ms that the VM is gone. */
