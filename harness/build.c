@@ -1,0 +1,148 @@
+/*
+ * Building; see build.h. Between us and the shell stands a process that waits for it, because a
+ * parent that is killed outright can tell nobody: the kernel sends that process SIGTERM then
+ * (PR_SET_PDEATHSIG), and it ends the group.
+ */
+#include "build.h"
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/fs.h"
+#include "interrupt.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define GRACE_S     5
+#define TAIL_BYTES  65536
+#define WORDS_BYTES 200
+
+/* What follows runs between fork() and exec() or _exit(): async-signal-safe functions only. */
+
+static _Noreturn void become_shell(const char *command, const sigset_t *before)
+{
+	sigprocmask(SIG_SETMASK, before, NULL);
+	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+	_exit(127);
+}
+
+/* Wait for the child, or for SIGTERM; then end the group. The signals are blocked. */
+static int guard(pid_t child, const sigset_t *awaited)
+{
+	const struct timespec grace = { .tv_sec = GRACE_S };
+	int status, sig = sigwaitinfo(awaited, NULL);
+
+	if (sig == SIGTERM) {
+		kill(0, SIGTERM); /* blocked here */
+		sigset_t child_only;
+		sigemptyset(&child_only);
+		sigaddset(&child_only, SIGCHLD);
+		sigtimedwait(&child_only, NULL, &grace);
+		kill(0, SIGKILL);
+	}
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return 126;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static _Noreturn void supervise(const char *dir, const char *command, int log_fd, pid_t parent)
+{
+	sigset_t awaited, before;
+
+	sigemptyset(&awaited);
+	sigaddset(&awaited, SIGTERM);
+	sigaddset(&awaited, SIGCHLD);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGHUP, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGPIPE, SIG_DFL);
+	signal(SIGCHLD, SIG_DFL);
+	sigprocmask(SIG_BLOCK, &awaited, &before);
+	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent || chdir(dir))
+		_exit(126);
+	int null_fd = open("/dev/null", O_RDONLY);
+	if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(log_fd, STDOUT_FILENO) < 0 ||
+	    dup2(log_fd, STDERR_FILENO) < 0)
+		_exit(126);
+	close_range(STDERR_FILENO + 1, ~0U, 0);
+	pid_t child = fork();
+	if (!child)
+		become_shell(command, &before);
+	_exit(child < 0 ? 126 : guard(child, &awaited));
+}
+
+/* 1: it has ended; 0: a signal asked us to stop first. */
+static int wait_or_stop(pid_t pid, struct err *err)
+{
+	cleanup_fd int pid_fd = pidfd_open(pid, 0);
+	struct pollfd fds[2] = {
+		{ .fd = pid_fd, .events = POLLIN },
+		{ .fd = interrupt_fd(), .events = POLLIN },
+	};
+
+	if (pid_fd < 0)
+		return err_errno(err, ERR_HARNESS, "pidfd_open");
+	while (poll(fds, 2, -1) < 0)
+		if (errno != EINTR)
+			return err_errno(err, ERR_HARNESS, "poll");
+	return !(fds[1].revents & POLLIN);
+}
+
+int build_run(const char *dir, const char *command, const char *log_path, bool *built,
+	      struct err *err)
+{
+	cleanup_fd int log_fd =
+		open(log_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
+	pid_t parent = getpid();
+	int status;
+
+	if (log_fd < 0)
+		return err_errno(err, ERR_HARNESS, "%s", log_path);
+	pid_t pid = fork();
+	if (pid < 0)
+		return err_errno(err, ERR_HARNESS, "fork");
+	if (!pid)
+		supervise(dir, command, log_fd, parent);
+	int rc = wait_or_stop(pid, err);
+	if (rc <= 0)
+		kill(pid, SIGTERM);
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return err_errno(err, ERR_HARNESS, "waitpid");
+	if (rc < 0)
+		return -1;
+	if (!rc)
+		return err_set(err, ERR_INTERRUPTED, "interrupted");
+	*built = WIFEXITED(status) && !WEXITSTATUS(status);
+	return 0;
+}
+
+char *build_last_words(const char *log_path)
+{
+	cleanup_file FILE *f = fopen(log_path, "re");
+	cleanup_free char *tail = xcalloc(1, TAIL_BYTES + 1);
+	cleanup_buf struct buf out = BUF_INIT;
+	char *best = NULL, *save = NULL;
+
+	if (f && fseek(f, -TAIL_BYTES, SEEK_END))
+		rewind(f);
+	tail[f ? fread(tail, 1, TAIL_BYTES, f) : 0] = '\0';
+	for (char *l = strtok_r(tail, "\n", &save); l; l = strtok_r(NULL, "\n", &save))
+		if (l[strspn(l, " \t\r")])
+			best = l;
+	if (best)
+		buf_add_escaped(&out, best, strnlen(best, WORDS_BYTES));
+	else
+		buf_adds(&out, "it printed nothing");
+	return buf_steal(&out);
+}
