@@ -8,27 +8,16 @@
 /* What syzkaller ran at least: pkg/bisect, NumTests. */
 #define SYZBOT_RUNS 10
 
-/* The title that most runs of the first revision crashed with, the first of equals; or NULL. */
+/* The title that most runs of a revision crashed with, or NULL. */
 static const char *most_frequent(const struct bisect_revision *r)
 {
-	const char *best = NULL;
-	size_t most = 0;
+	cleanup_free struct outcome *counted = xcalloc(r->n_runs, sizeof(*counted));
+	size_t n = 0;
 
-	for (size_t i = 0; i < r->n_runs; i++) {
-		const struct bisect_run *run = &r->runs[i];
-		size_t n = 0;
-
-		if (run->outcome.kind != OUTCOME_CRASHED || run->ignored)
-			continue;
-		for (size_t k = 0; k < r->n_runs; k++)
-			n += !r->runs[k].ignored &&
-			     outcome_equal(&run->outcome, &r->runs[k].outcome);
-		if (n > most) {
-			most = n;
-			best = run->outcome.title;
-		}
-	}
-	return best;
+	for (size_t i = 0; i < r->n_runs; i++)
+		if (!r->runs[i].ignored)
+			counted[n++] = r->runs[i].outcome;
+	return outcomes_dominant(counted, n);
 }
 
 /* "all runs" of a log that does not say how many: the fewest that another revision shows. */

@@ -33,6 +33,26 @@ bool outcome_equal(const struct outcome *a, const struct outcome *b)
 	       (!a->title || !strcmp(a->title, b->title));
 }
 
+const char *outcomes_dominant(const struct outcome *outcomes, size_t n)
+{
+	const char *best = NULL;
+	size_t most = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t same = 0;
+
+		if (outcomes[i].kind != OUTCOME_CRASHED)
+			continue;
+		for (size_t k = 0; k < n; k++)
+			same += outcome_equal(&outcomes[i], &outcomes[k]);
+		if (same > most) {
+			most = same;
+			best = outcomes[i].title;
+		}
+	}
+	return best;
+}
+
 void outcomes_text(const struct outcome *outcomes, size_t n, struct buf *out)
 {
 	size_t same = 1;

@@ -35,6 +35,10 @@ const char *outcome_name(enum outcome_kind kind);
 
 bool outcome_equal(const struct outcome *a, const struct outcome *b);
 
+/* The title that most of n outcomes crashed with (while the reproducers ran), the first of equals;
+ * NULL if none did. */
+const char *outcomes_dominant(const struct outcome *outcomes, size_t n);
+
 /*
  * The lines on standard output for n outcomes: one "all runs: ..." when all are equal, else a
  * "run #I: ..." for each. Titles are escaped.
