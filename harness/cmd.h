@@ -50,8 +50,8 @@ struct cmd {
 /* All commands, in the order of help; the last row is NULL. */
 extern const struct cmd *const cmds[];
 
-extern const struct cmd cmd_run, cmd_check, cmd_classify, cmd_repro, cmd_audit, cmd_doctor,
-	cmd_signature;
+extern const struct cmd cmd_run, cmd_check, cmd_bisect, cmd_classify, cmd_repro, cmd_audit,
+	cmd_doctor, cmd_signature;
 
 /* Parse argv[1..] by the command's table into opts, which must be opts_bytes large; the operands
  * are moved to the end, *first is the index of the first one. Wrong usage is ERR_INPUT. */

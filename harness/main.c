@@ -9,8 +9,9 @@
 #include <stdint.h>
 #include <string.h>
 
-const struct cmd *const cmds[] = { &cmd_run,   &cmd_check,  &cmd_classify,  &cmd_repro,
-				   &cmd_audit, &cmd_doctor, &cmd_signature, NULL };
+const struct cmd *const cmds[] = { &cmd_run,      &cmd_check,     &cmd_bisect,
+				   &cmd_classify, &cmd_repro,     &cmd_audit,
+				   &cmd_doctor,   &cmd_signature, NULL };
 
 static void usage(FILE *out)
 {

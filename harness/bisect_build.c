@@ -1,0 +1,166 @@
+/*
+ * Building a revision; see bisect.h. The kernel and the modules that it needs are copied to where
+ * the evidence is: the tree belongs to the next revision as soon as this one is built.
+ */
+#include "bisect.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "build.h"
+#include "git.h"
+#include "kernel/image.h"
+#include "kernel/modules.h"
+#include "kernel/payload.h"
+#include "kernel/signature.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* Where an image must lie for its modules to be looked for in the tree (kernel/modules.h). */
+#define KEPT_IMAGE "kernel/arch/x86/boot/bzImage"
+#define BANNER     "Linux version "
+
+char *bisect_kernel_path(const struct bisect *b, const struct bisect_step *s)
+{
+	return xasprintf("%s/%s/" KEPT_IMAGE, b->j->dir, s->dir);
+}
+
+/*
+ * The kernel of the revision before must never be taken for this one's. A tracked file stays, for
+ * it is git's.
+ */
+static int remove_stale(const struct bisect *b, const char *path, struct err *err)
+{
+	int status;
+
+	if (git(b->j->tree, NULL, &status, err, "ls-files", "--error-unmatch", "--",
+		b->config->kernel))
+		return -1;
+	if (status)
+		unlink(path);
+	return 0;
+}
+
+static int copy_file(const char *from, const char *to, size_t max_bytes, struct err *err)
+{
+	cleanup_buf struct buf bytes = BUF_INIT;
+
+	if (fs_read(from, max_bytes, &bytes, ERR_INPUT, err))
+		return -1;
+	return fs_write(to, bytes.data, bytes.len, err);
+}
+
+static int keep_modules(const struct bisect *b, const struct bisect_step *s,
+			const struct kernel_image *image, struct err *err)
+{
+	struct kernel_modules modules = { 0 };
+	int rc = modules_for_image(image, b->config->trials->modules, &modules, err);
+
+	for (size_t i = 0; !rc && i < modules.n; i++) {
+		const char *from = modules.v[i].path, *slash = strrchr(from, '/');
+		cleanup_free char *to =
+			xasprintf("%s/%s/kernel/%s", b->j->dir, s->dir, slash ? slash + 1 : from);
+
+		rc = copy_file(from, to, MODULE_BYTES, err);
+	}
+	kernel_modules_free(&modules);
+	return rc;
+}
+
+/* The compiler in the kernel's banner (init/version.c): "Linux version RELEASE (USER@HOST)
+ * (COMPILER) #1 ..."; NULL if there is none. What of it is the linker's is left out. */
+static char *compiler_of(const char *kernel, size_t len)
+{
+	const char *banner = memmem(kernel, len, BANNER, strlen(BANNER));
+
+	if (!banner)
+		return NULL;
+	size_t room = len - (size_t)(banner - kernel);
+	cleanup_free char *line = xstrndup(banner, room < 512 ? room : 512);
+	char *from = strstr(line, ") (");
+	if (!from)
+		return NULL;
+	from += strlen(") (");
+	int depth = 1;
+	size_t n = 0;
+	for (; from[n] && depth; n++) {
+		depth += (from[n] == '(') - (from[n] == ')');
+		if (depth == 1 && !strncmp(from + n, ", GNU ld", strlen(", GNU ld")))
+			break;
+	}
+	if (!from[n])
+		return NULL;
+	struct buf out = BUF_INIT;
+	buf_add_escaped(&out, from, depth ? n : n - 1);
+	return buf_steal(&out);
+}
+
+/* A kernel whose payload cannot be read has its file's hash: equal only to itself. */
+static void sign(struct bisect_step *s, const struct kernel_image *image)
+{
+	cleanup_buf struct buf kernel = BUF_INIT;
+	char signature[SIGNATURE_BYTES];
+	struct err why;
+
+	if (!kernel_payload_read(image, &kernel, &why)) {
+		free(s->compiler);
+		s->compiler = compiler_of(kernel.data, kernel.len);
+		if (!kernel_signature(kernel.data, kernel.len, signature, &why)) {
+			s->signature = xstrdup(signature);
+			return;
+		}
+	}
+	log_info("no signature, the file's hash is taken for it: %s", why.msg);
+	s->signature = xstrdup(image->sha256);
+}
+
+/* Copy what the build made. What is wrong with it is a failed build: nothing to be tested. */
+static int keep(const struct bisect *b, struct bisect_step *s, const char *path, struct err *err)
+{
+	cleanup_free char *to = bisect_kernel_path(b, s);
+	cleanup_free char *dir = xstrndup(to, (size_t)(strrchr(to, '/') - to));
+	struct kernel_image image = { 0 };
+
+	if (fs_mkdirs(dir, err))
+		return -1;
+	int rc = kernel_image_open(path, &image, err);
+	if (!rc)
+		rc = keep_modules(b, s, &image, err);
+	if (!rc)
+		rc = copy_file(path, to, KERNEL_IMAGE_BYTES, err);
+	if (!rc)
+		sign(s, &image);
+	kernel_image_free(&image);
+	if (!rc || err->kind != ERR_INPUT)
+		return rc;
+	s->build_failure = xstrdup(err->msg);
+	return 0;
+}
+
+int bisect_build(struct bisect *b, struct bisect_step *s, struct err *err)
+{
+	cleanup_free char *path = xasprintf("%s/%s", b->j->tree, b->config->kernel);
+	cleanup_free char *dir = xasprintf("%s/%s", b->j->dir, s->dir);
+	cleanup_free char *log = xasprintf("%s/build.log", dir);
+	int64_t began = clock_ms();
+	bool built;
+
+	if (s->signature || s->build_failure)
+		return 0;
+	if (fs_mkdirs(dir, err) || remove_stale(b, path, err) ||
+	    build_run(b->j->tree, b->config->build, log, &built, err))
+		return -1;
+	if (!built)
+		s->build_failure = build_last_words(log);
+	else if (!fs_exists(path))
+		s->build_failure =
+			xasprintf("the command succeeded, but made no %s", b->config->kernel);
+	else if (keep(b, s, path, err))
+		return -1;
+	s->build_ms = (long)(clock_ms() - began);
+	if (s->build_failure)
+		log_info("%.12s: not built: %s (%s)", s->hash, s->build_failure, log);
+	return bisect_journal_store(b->j, err);
+}
