@@ -78,8 +78,10 @@ static char *describe(const struct engine_facts *facts)
 static void look_at_libvirt(struct doctor *d)
 {
 	const struct engine_config config = { .workdir = d->workdir, .accel = ACCEL_TCG };
+	const struct accel_wish nothing = { NULL, NULL };
 	struct engine_state *state;
 	struct engine_facts facts;
+	struct accel_host host;
 	struct err err;
 
 	if (engine_libvirt.open(&config, &state, &err)) {
@@ -88,7 +90,8 @@ static void look_at_libvirt(struct doctor *d)
 		return;
 	}
 	engine_libvirt.facts(state, &facts);
-	d->libvirt = !accel_choose(&engine_libvirt, state, "auto", &d->accel, &err);
+	accel_look(&engine_libvirt, state, &host);
+	d->libvirt = !accel_choose(&host, "auto", &nothing, &d->accel, &err);
 	add(d, engine_libvirt.name, d->libvirt, d->libvirt ? describe(&facts) : xstrdup(err.msg),
 	    "runs VMs, with KVM or TCG");
 	engine_libvirt.close(state);

@@ -204,7 +204,7 @@ static int open_engine(struct court *court, struct subject *s, struct err *err)
 	const struct session_options *so = &s->kernel->session;
 
 	if (s == court->subjects || s->session.engine == &engine_replay)
-		return session_open_engine(so, &s->session, err);
+		return session_open_engine(so, &s->store, &s->session, err);
 	return session_join_engine(so, &s->session, first, (unsigned)(s - court->subjects),
 				   (unsigned)court->n, err);
 }

@@ -65,15 +65,22 @@ static int choose_engine(const struct session_options *o, struct session *s, str
 	return 0;
 }
 
-/* The first reproducer that was asked for and needs VMX, where the engine is ours to choose. */
+/* The first reproducer that was asked for and needs this. */
+static const struct reproducer *wish_for(const struct session_options *o, const struct session *s,
+					 enum repro_needs needs)
+{
+	for (size_t i = 0; o->n_repros && i < s->repros.n; i++)
+		if (s->repros.v[i].needs == needs)
+			return &s->repros.v[i];
+	return NULL;
+}
+
+/* The one that needs VMX, where the engine is ours to choose. */
 static const struct reproducer *vmx_wish(const struct session_options *o, const struct session *s)
 {
 	if (strcmp(o->engine, "auto") || strcmp(o->accel, "auto") || o->connect)
 		return NULL;
-	for (size_t i = 0; o->n_repros && i < s->repros.n; i++)
-		if (s->repros.v[i].needs == NEEDS_VMX)
-			return &s->repros.v[i];
-	return NULL;
+	return wish_for(o, s, NEEDS_VMX);
 }
 
 static void take_bochs(struct session *s, const struct reproducer *wish, const char *why)
@@ -231,42 +238,67 @@ static void set_trial(const struct session_options *o, struct session *s)
 	};
 }
 
-/* One boot to the canary on KVM, whose console nobody needs if it passes. */
-static int prove_kvm(struct session *s, struct err *err)
+/*
+ * One boot to the canary on KVM. Its evidence is for whoever wants to know why it failed. Silence,
+ * a reset or a canary that does not pass is held against KVM. A report of the kernel's is not: TCG
+ * might hide the bug, and this kernel would be called good.
+ */
+static int prove_kvm(const struct store *store, struct session *s, struct err *err)
 {
-	cleanup_free char *console = xasprintf("%s/canary.log.gz", s->workdir);
+	cleanup_buf struct buf why = BUF_INIT;
+	cleanup_free char *console = NULL;
 	struct trial_config config = s->trial;
 	struct trial_result result;
+	int rc = 0;
 
 	log_info("accel: trying KVM once with this kernel");
 	config.canary_only = true;
-	if (trial_run(&config, 0, console, &result, err))
+	if (store_begin_canary(store, &console, err))
 		return -1;
-	bool passed = result.outcome.kind == OUTCOME_OK;
-	if (passed) {
+	if (trial_run(&config, 0, console, &result, err)) {
+		store_drop_canary(store);
+		return -1;
+	}
+	outcome_text(&result.outcome, &why);
+	if (result.outcome.kind == OUTCOME_OK) {
 		accel_set_proven(&s->facts);
+		store_drop_canary(store);
 	} else {
-		cleanup_buf struct buf why = BUF_INIT;
-
-		outcome_text(&result.outcome, &why);
-		s->accel.accel = s->engine_config.accel = ACCEL_TCG;
-		s->accel.svm = true;
-		s->accel.vmx = false;
+		rc = store_canary(store, s->engine, &result, &s->repros, err);
+	}
+	if (result.crash) {
+		log_info("accel: with KVM the canary ended in: %s; that is the kernel's own word, "
+			 "so KVM it is (--accel tcg does without)",
+			 why.data);
+	} else if (result.outcome.kind != OUTCOME_OK) {
+		accel_take_tcg(&s->accel);
+		s->engine_config.accel = s->accel.accel;
 		snprintf(s->accel.why, sizeof(s->accel.why), "with KVM the canary ended in: %.180s",
 			 why.data);
 	}
 	trial_result_free(&result);
-	return 0;
+	return rc;
+}
+
+static int choose_accel(const struct session_options *o, struct session *s, struct err *err)
+{
+	const struct reproducer *svm = wish_for(o, s, NEEDS_SVM), *vmx = wish_for(o, s, NEEDS_VMX);
+	const struct accel_wish wish = { svm ? svm->name : NULL, vmx ? vmx->name : NULL };
+	struct accel_host host;
+
+	accel_look(s->engine, s->engine_state, &host);
+	return accel_choose(&host, o->accel, &wish, &s->accel, err);
 }
 
 /* Open the engine that has been chosen, and see what a guest has with it. */
-static int open_chosen(const struct session_options *o, struct session *s, struct err *err)
+static int open_chosen(const struct session_options *o, const struct store *store,
+		       struct session *s, struct err *err)
 {
 	if (s->engine == &engine_bochs && o->vcpus > BOCHS_VCPUS)
 		return err_set(err, ERR_INPUT, "--smp %u: Bochs runs one vCPU", o->vcpus);
 	if (s->engine->open(&s->engine_config, &s->engine_state, err))
 		return s->engine_why[0] ? err_context(err, "%s", s->engine_why) : -1;
-	if (accel_choose(s->engine, s->engine_state, o->accel, &s->accel, err))
+	if (choose_accel(o, s, err))
 		return -1;
 	if (s->engine == &engine_bochs) {
 		s->accel.svm = false;
@@ -277,29 +309,30 @@ static int open_chosen(const struct session_options *o, struct session *s, struc
 	s->engine->facts(s->engine_state, &s->facts);
 	set_trial(o, s);
 	if (s->accel.accel == ACCEL_KVM && !strcmp(o->accel, "auto") &&
-	    !accel_is_proven(&s->facts) && prove_kvm(s, err))
+	    !accel_is_proven(&s->facts) && prove_kvm(store, s, err))
 		return -1;
 	s->engine->facts(s->engine_state, &s->facts);
 	set_trial(o, s);
 	return 0;
 }
 
-int session_open_engine(const struct session_options *options, struct session *session,
-			struct err *err)
+int session_open_engine(const struct session_options *options, const struct store *store,
+			struct session *session, struct err *err)
 {
 	if (fs_tmpdir(&session->workdir, err))
 		return -1;
 	session->engine_config.workdir = session->workdir;
 	if (copy_kernel(session, err))
 		return -1;
-	if (open_chosen(options, session, err))
+	if (open_chosen(options, store, session, err))
 		return -1;
 	const struct reproducer *wish = vmx_wish(options, session);
 	if (wish && !session->accel.vmx) {
 		take_bochs(session, wish, session->accel.why);
 		session->facts = (struct engine_facts){ 0 };
 		engine_libvirt.close(steal(session->engine_state));
-		if (make_cmdline(options, session, err) || open_chosen(options, session, err))
+		if (make_cmdline(options, session, err) ||
+		    open_chosen(options, store, session, err))
 			return -1;
 	}
 	if (session->accel.accel != ACCEL_NONE)

@@ -11,6 +11,7 @@
 #include "kernel/image.h"
 #include "kernel/modules.h"
 #include "kernel/signature.h"
+#include "report/store.h"
 #include "reproducer.h"
 #include "symbols.h"
 #include "trial.h"
@@ -70,11 +71,12 @@ int session_prepare(const struct session_options *options, struct session *sessi
 		    struct buf *diag, struct err *err);
 
 /*
- * Open the engine and choose the accelerator, telling which and why on standard error.
- * ERR_UNSUPPORTED when a reproducer that was asked for needs what nothing here offers.
+ * Open the engine and choose the accelerator, telling which and why on standard error. Where KVM
+ * was tried and its canary failed, that boot is kept in the store. ERR_UNSUPPORTED when a
+ * reproducer that was asked for needs what nothing here offers.
  */
-int session_open_engine(const struct session_options *options, struct session *session,
-			struct err *err);
+int session_open_engine(const struct session_options *options, const struct store *store,
+			struct session *session, struct err *err);
 
 /*
  * As session_open_engine(), with the engine, the accelerator and the private directory of host: one

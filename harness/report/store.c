@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -68,15 +69,32 @@ static char *trial_dir(const struct store *store, unsigned number)
 	return xasprintf("%s/trial-%03u", store->dir, number);
 }
 
+static char *canary_dir(const struct store *store)
+{
+	return xasprintf("%s/kvm-canary", store->dir);
+}
+
+static int begin(const char *dir, char **console_path, struct err *err)
+{
+	if (fs_mkdirs(dir, err))
+		return -1;
+	*console_path = xasprintf("%s/console.log.gz", dir);
+	return 0;
+}
+
 int store_begin_trial(const struct store *store, unsigned number, char **console_path,
 		      struct err *err)
 {
 	cleanup_free char *dir = trial_dir(store, number);
 
-	if (fs_mkdirs(dir, err))
-		return -1;
-	*console_path = xasprintf("%s/console.log.gz", dir);
-	return 0;
+	return begin(dir, console_path, err);
+}
+
+int store_begin_canary(const struct store *store, char **console_path, struct err *err)
+{
+	cleanup_free char *dir = canary_dir(store);
+
+	return begin(dir, console_path, err);
 }
 
 int store_begin_boot(const struct store *store, char **console_path, struct err *err)
@@ -114,15 +132,15 @@ static char *path_or_null(const char *dir, const char *name)
 	return name ? xasprintf("%s/%s", dir, name) : NULL;
 }
 
-int store_trial(const struct store *store, const struct engine *engine,
+/* Keep what a boot gave in dir, and what defines its VM in top. */
+static int keep(const char *dir, const char *top, const struct engine *engine,
 		const struct trial_result *result, const struct reproducers *repros,
 		struct err *err)
 {
-	cleanup_free char *dir = trial_dir(store, result->number);
 	cleanup_free char *agent = xasprintf("%s/agent.log.gz", dir);
 	cleanup_free char *report = xasprintf("%s/report.txt", dir);
 	cleanup_free char *vm = path_or_null(dir, engine->log_file);
-	cleanup_free char *definition = path_or_null(store->dir, engine->definition_file);
+	cleanup_free char *definition = path_or_null(top, engine->definition_file);
 
 	if (definition && result->definition && !fs_exists(definition) &&
 	    fs_write(definition, result->definition, strlen(result->definition), err))
@@ -134,6 +152,33 @@ int store_trial(const struct store *store, const struct engine *engine,
 	if (fs_write_gz(agent, result->agent_log.data, result->agent_log.len, err))
 		return -1;
 	return write_outputs(dir, result, repros, err);
+}
+
+int store_trial(const struct store *store, const struct engine *engine,
+		const struct trial_result *result, const struct reproducers *repros,
+		struct err *err)
+{
+	cleanup_free char *dir = trial_dir(store, result->number);
+
+	return keep(dir, store->dir, engine, result, repros, err);
+}
+
+int store_canary(const struct store *store, const struct engine *engine,
+		 const struct trial_result *result, const struct reproducers *repros,
+		 struct err *err)
+{
+	cleanup_free char *dir = canary_dir(store);
+
+	return keep(dir, dir, engine, result, repros, err);
+}
+
+void store_drop_canary(const struct store *store)
+{
+	cleanup_free char *dir = canary_dir(store);
+	struct err err;
+
+	if (fs_rmtree(dir, &err))
+		log_error("%s", err.msg);
 }
 
 int store_run(const struct store *store, const json_t *run, struct err *err)

@@ -17,6 +17,8 @@
  *	DIR/trial-NNN/qemu.log (Bochs: bochs.log)	the emulator's messages, QEMU's command line
  *	DIR/trial-NNN/report.txt	the crash report's own lines
  *	DIR/trial-NNN/output-NAME.log.gz	what the reproducer printed
+ *	DIR/kvm-canary/...		the boot that KVM was tried with, if it failed: as a trial,
+ *					with its own domain.xml
  *
  * Every file appears whole or not at all.
  */
@@ -49,6 +51,13 @@ int store_begin_boot(const struct store *store, char **console_path, struct err 
 int store_trial(const struct store *store, const struct engine *engine,
 		const struct trial_result *result, const struct reproducers *repros,
 		struct err *err);
+
+/* The same three steps for the boot that KVM is tried with; dropping takes all of it away. */
+int store_begin_canary(const struct store *store, char **console_path, struct err *err);
+int store_canary(const struct store *store, const struct engine *engine,
+		 const struct trial_result *result, const struct reproducers *repros,
+		 struct err *err);
+void store_drop_canary(const struct store *store);
 
 /* Write run.json, in place of an earlier one. */
 int store_run(const struct store *store, const json_t *run, struct err *err);

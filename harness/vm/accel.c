@@ -52,41 +52,50 @@ int accel_kvm_offers(bool *svm, bool *vmx, char *why, size_t why_bytes)
 	return 0;
 }
 
-/* Fill out for KVM: 0 when a guest gets SVM or VMX with it, -1 and out->why when not. */
-static int try_kvm(const struct engine *engine, struct engine_state *state, struct accel *out)
+void accel_look(const struct engine *engine, struct engine_state *state, struct accel_host *out)
 {
-	if (accel_kvm_offers(&out->svm, &out->vmx, out->why, sizeof(out->why)))
-		return -1;
-	if (!out->svm && !out->vmx) {
+	*out = (struct accel_host){ .choice = engine->kvm_usable };
+	if (!out->choice || accel_kvm_offers(&out->svm, &out->vmx, out->why, sizeof(out->why)))
+		return;
+	if (!out->svm && !out->vmx)
 		snprintf(out->why, sizeof(out->why),
 			 "/dev/kvm is there, but offers guests neither SVM nor VMX");
-		return -1;
-	}
-	if (!engine->kvm_usable(state, out->why, sizeof(out->why)))
-		return -1;
-	out->accel = ACCEL_KVM;
-	snprintf(out->why, sizeof(out->why), "KVM here offers guests %s", out->svm ? "SVM" : "VMX");
-	return 0;
+	else
+		out->kvm = engine->kvm_usable(state, out->why, sizeof(out->why));
 }
 
-int accel_choose(const struct engine *engine, struct engine_state *state, const char *wanted,
-		 struct accel *out, struct err *err)
+void accel_take_tcg(struct accel *out)
 {
-	*out = (struct accel){ .accel = ACCEL_NONE, .svm = true, .vmx = true };
-	if (!engine->kvm_usable)
-		return 0;
-	bool any = !strcmp(wanted, "auto");
-	if (any || !strcmp(wanted, "kvm")) {
-		if (!try_kvm(engine, state, out))
-			return 0;
-		if (!any)
-			return err_set(err, ERR_UNSUPPORTED, "--accel kvm: %s", out->why);
-	}
 	out->accel = ACCEL_TCG;
 	out->svm = true; /* QEMU's TCG emulates SVM, and no VMX */
 	out->vmx = false;
-	if (!any)
+}
+
+int accel_choose(const struct accel_host *host, const char *wanted, const struct accel_wish *wish,
+		 struct accel *out, struct err *err)
+{
+	bool any = !strcmp(wanted, "auto");
+	const char *offered = host->svm ? "SVM" : "VMX";
+
+	*out = (struct accel){ .accel = ACCEL_NONE, .svm = true, .vmx = true };
+	if (!host->choice)
+		return 0;
+	if (!strcmp(wanted, "kvm") && !host->kvm)
+		return err_set(err, ERR_UNSUPPORTED, "--accel kvm: %s", host->why);
+	accel_take_tcg(out);
+	if (!strcmp(wanted, "tcg")) {
 		snprintf(out->why, sizeof(out->why), "asked for");
+	} else if (!host->kvm) {
+		snprintf(out->why, sizeof(out->why), "%s", host->why);
+	} else if (any && wish->svm && !wish->vmx && !host->svm) {
+		snprintf(out->why, sizeof(out->why), "%.60s needs SVM; KVM here offers guests %s",
+			 wish->svm, offered);
+	} else {
+		out->accel = ACCEL_KVM;
+		out->svm = host->svm;
+		out->vmx = host->vmx;
+		snprintf(out->why, sizeof(out->why), "KVM here offers guests %s", offered);
+	}
 	return 0;
 }
 

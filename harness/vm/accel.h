@@ -23,13 +23,32 @@ const char *accel_name(enum vm_accel accel);
  */
 int accel_kvm_offers(bool *svm, bool *vmx, char *why, size_t why_bytes);
 
+/* What a host has to offer through one of its engines. */
+struct accel_host {
+	bool choice;   /* whether the engine has accelerators to choose from at all */
+	bool kvm;      /* KVM offers guests SVM or VMX, and the engine can use it */
+	bool svm, vmx; /* which; if kvm */
+	char why[256]; /* why not, if not kvm */
+};
+
+/* Ask KVM, and the engine that has been opened. */
+void accel_look(const struct engine *engine, struct engine_state *state, struct accel_host *out);
+
+/* Names of reproducers that were asked for, one that needs SVM and one that needs VMX; or NULL. */
+struct accel_wish {
+	const char *svm, *vmx;
+};
+
 /*
- * Choose for an engine that has been opened. wanted: "auto", "kvm" or "tcg". With "auto", KVM is
- * taken where it offers SVM or VMX and the engine can use it; the mere presence of /dev/kvm says
- * nothing. ERR_UNSUPPORTED when "kvm" was asked for and cannot be had.
+ * Choose; nothing is asked or done here. wanted: "auto", "kvm" or "tcg". With "auto", KVM is taken
+ * where it can be had (the mere presence of /dev/kvm says nothing), but for a wish that TCG grants
+ * and KVM does not. ERR_UNSUPPORTED when "kvm" was asked for and cannot be had.
  */
-int accel_choose(const struct engine *engine, struct engine_state *state, const char *wanted,
+int accel_choose(const struct accel_host *host, const char *wanted, const struct accel_wish *wish,
 		 struct accel *out, struct err *err);
+
+/* TCG after all; out->why is to be set. */
+void accel_take_tcg(struct accel *out);
 
 /*
  * A boot to the canary proves KVM once; that it did is remembered under $XDG_CACHE_HOME/kvmrepro
