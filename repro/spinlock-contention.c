@@ -21,7 +21,7 @@
 
 #include "kvmrepro/kvm.h"
 
-#define ROUNDS 8
+#define ROUNDS 4
 #define SLOTS  (1u << 20) /* fs.nr_open's default; some nanoseconds each */
 
 /* CPUID of a KVM guest: Linux, Documentation/virt/kvm/x86/cpuid.rst. Where Hyper-V's leaves come
