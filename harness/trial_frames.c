@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define SETTLE_MS     300
+#define WHY_MAX_BYTES 200
 #define LOG_MAX_BYTES (16 * 1024 * 1024) /* of agent.log, in memory until the trial ends */
 
 static const char *const end_names[] = {
@@ -122,6 +123,22 @@ static void on_output(struct repro_result *r, const struct agent_frame *frame)
 	r->dropped_bytes += data->len < room ? 0 : data->len - room;
 }
 
+/* The reason that a reproducer printed (unsupported() of kvmrepro/kvm.h); NULL if it did not. */
+static char *said_why(const struct buf *output)
+{
+	static const char mark[] = "not supported: ";
+	const char *why =
+		output->len ? memmem(output->data, output->len, mark, sizeof(mark) - 1) : NULL;
+
+	if (!why || (why != output->data && why[-1] != '\n'))
+		return NULL;
+	why += sizeof(mark) - 1;
+	const size_t left = output->len - (size_t)(why - output->data);
+	const char *end = memchr(why, '\n', left);
+	const size_t len = end ? (size_t)(end - why) : left;
+	return xstrndup(why, len < WHY_MAX_BYTES ? len : WHY_MAX_BYTES);
+}
+
 static void on_end(struct repro_result *r, const struct agent_frame *frame)
 {
 	const char *how = agent_frame_get(frame, "how");
@@ -143,6 +160,8 @@ static void on_end(struct repro_result *r, const struct agent_frame *frame)
 	else
 		r->end = REPRO_EXIT;
 	keep(&r->why, frame, "why");
+	if (r->end == REPRO_UNSUPPORTED && !r->why)
+		r->why = said_why(&r->output);
 }
 
 static void on_stuck(struct repro_result *r, const struct agent_frame *frame)

@@ -65,6 +65,10 @@ status_is 125 "VMX under TCG: exit status 125"
 out_is "" "VMX under TCG: no outcome is made up"
 err_like 'nested-state-double-set needs a guest with vmx' "VMX under TCG: said"
 
+run "$KVMREPRO" run --kernel "$kernel" --engine libvirt --accel tcg --runs 1 --repro spinlock-contention
+status_is 125 "a reproducer that says itself that it cannot run: exit status 125"
+out_like 'basic kernel testing failed: .*; spinlock-contention: not a guest of KVM' "and its own reason"
+
 run "$KVMREPRO" run --kernel "$kernel" --runs 1 --repro create-vm --format json --out "$T/json"
 status_is 125 "--format json: one clean run is too few for good: exit status 125"
 err_like '6 more clean runs would make it good' "and how many more it takes is said"
