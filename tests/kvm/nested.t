@@ -9,8 +9,8 @@ dir=$PWD/build/check-kvm
 
 command -v qemu-system-x86_64 >/dev/null || skip_all "no qemu-system-x86_64"
 kernel=$(images/fetch-kernel 2>"$T/err") || skip_all "no stock kernel: $(tail -n 1 "$T/err")"
-mapfile -t built < <(images/build-kernel debug debug+002 2>"$T/err")
-[ "${#built[@]}" -eq 2 ] || skip_all "no test kernels: $(tail -n 1 "$T/err")"
+mapfile -t built < <(images/build-kernel debug debug+002 lean 2>"$T/err")
+[ "${#built[@]}" -eq 3 ] || skip_all "no test kernels: $(tail -n 1 "$T/err")"
 
 # module NAME: the stock kernel's, as an argument of make-root.
 module() {
@@ -23,7 +23,8 @@ mapfile -t modules < <(module irqbypass && module kvm && module kvm-amd)
 rm -rf "$dir"
 mkdir -p "$dir/out"
 tests/kvm/make-root "$dir/root" "$KVMREPRO=/usr/bin/kvmrepro" tests/kvm/init=/init tests/kvm/job=/job \
-	"${modules[@]}" "${built[0]}=/kernels/debug" "${built[1]}=/kernels/debug+002" 2>"$T/err" ||
+	"${modules[@]}" "${built[0]}=/kernels/debug" "${built[1]}=/kernels/debug+002" \
+	"${built[2]}=/kernels/lean" 2>"$T/err" ||
 	skip_all "$(tail -n 1 "$T/err")"
 truncate -s 64M "$dir/disk"
 
@@ -58,10 +59,21 @@ of refused
 status_is 125 "KVM without nesting, --accel kvm: exit status 125"
 err_like 'offers guests neither SVM nor VMX' "KVM without nesting: said"
 
+of kept
+status_is 125 "a kernel that panics in KVM's canary: exit status 125"
+out_is "all runs: boot failed: $(jq -r '.trials[0].title' "$dir/out/kept/run.json")" \
+	"a kernel that panics in KVM's canary: its own reason"
+err_like "^kvmrepro: accel: .*boot failed: kernel panic: .*the kernel's own word" \
+	"the panic is not held against KVM"
+check "it stays on KVM" report kept '.engine.accel == "kvm"'
+check "the canary's evidence is kept" test -s "$dir/out/kept/kvm-canary/console.log.gz" -a \
+	-s "$dir/out/kept/kvm-canary/domain.xml" -a -s "$dir/out/kept/kvm-canary/qemu.log" -a \
+	-s "$dir/out/kept/kvm-canary/report.txt"
+
 of bad
 status_is 1 "seed 002's bug: exit status 1"
 out_is "all runs: crashed: WARNING in kvm_wait" "seed 002's bug: its title"
-err_like '^kvmrepro: accel: trying KVM once' "KVM is tried first"
+err_like '^kvmrepro: accel: trying KVM once' "KVM is tried, as it has not been proven so far"
 err_like '^kvmrepro: engine: libvirt, kvm \(KVM here offers guests SVM\)$' "auto chose KVM, and says why"
 check "run.json says kvm and why" report bad \
 	'.engine | .accel == "kvm" and .accel_why == "KVM here offers guests SVM"
