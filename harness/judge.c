@@ -158,8 +158,6 @@ static int finished(void *opaque, size_t kernel, struct trial_result *result, bo
 
 	run_json_add_trial(s->out->json, result, &s->session.repros);
 	outcome_text(&result->outcome, &text);
-	log_info("%srun #%u: %s (%.1f s)", label_of(s->out, label, sizeof(label)), result->number,
-		 text.data, (double)result->end_ms / 1000);
 	tell_idle(s, result);
 	take_result(court, s, result);
 	/* The report in the store has source lines; functions are compared as the kernel names
@@ -172,6 +170,9 @@ static int finished(void *opaque, size_t kernel, struct trial_result *result, bo
 	}
 	int rc = store_trial(&s->store, s->session.engine, result, &s->session.repros, err) ||
 		 store_run(&s->store, s->out->json, err);
+	/* What is told is kept: whoever reads it may end us at once. */
+	log_info("%srun #%u: %s (%.1f s)", label_of(s->out, label, sizeof(label)), result->number,
+		 text.data, (double)result->end_ms / 1000);
 	trial_result_free(result);
 	if (!rc && court->options->enough)
 		*enough = court->options->enough(court->options->opaque, court->out, court->n);
@@ -295,6 +296,7 @@ static int close_books(struct court *court, int rc, struct err *err)
 		struct judgement *j = s->out;
 
 		if (rc && err->kind == ERR_INTERRUPTED) {
+			j->interrupted = true;
 			run_json_set_interrupted(j->json, interrupt_signal());
 			store_run(&s->store, j->json, &ignored);
 		} else if (!rc) {
@@ -370,16 +372,18 @@ void judgement_lines(const struct judgement *judgement, struct buf *text)
 		first = first ? first : &j->outcomes[i];
 		same += outcome_equal(first, &j->outcomes[i]);
 	}
+	/* "all" is not said of runs that were cut short. */
+	bool all = same == j->tally.runs && !j->interrupted;
 	for (unsigned i = 0; i < j->runs; i++) {
 		if (!j->ended[i])
 			continue;
-		if (same == j->tally.runs)
+		if (all)
 			buf_adds(text, "all runs: ");
 		else
 			buf_addf(text, "run #%u: ", i);
 		outcome_text(&j->outcomes[i], text);
 		buf_addc(text, '\n');
-		if (same == j->tally.runs)
+		if (all)
 			return;
 	}
 }

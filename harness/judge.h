@@ -37,6 +37,7 @@ struct judgement {
 	struct tally settled;     /* of those before the first run that is still under way */
 	struct decision decision; /* on tally, by the kernel's policy */
 	struct family family; /* which crash is which; what was learnt on this kernel included */
+	bool interrupted;     /* by a signal: not all runs were made */
 	char *dir;            /* the evidence; NULL: no run was begun */
 	json_t *json;         /* run.json */
 };

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "interrupt.h"
+#include "keeper.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -80,6 +81,8 @@ int main(int argc, char **argv)
 	const char *name = argc > 1 ? argv[1] : "";
 	struct err err;
 
+	if (!strcmp(name, KEEPER_ARG) && argc == 3)
+		return keeper_main(argv[2]);
 	if (interrupt_setup(&err)) {
 		log_error("%s", err.msg);
 		return EXIT_HARNESS;

@@ -319,7 +319,8 @@ static int open_chosen(const struct session_options *o, const struct store *stor
 int session_open_engine(const struct session_options *options, const struct store *store,
 			struct session *session, struct err *err)
 {
-	if (fs_tmpdir(&session->workdir, err))
+	if (fs_tmpdir(&session->workdir, err) ||
+	    keeper_start(session->workdir, &session->keeper, err))
 		return -1;
 	session->engine_config.workdir = session->workdir;
 	if (copy_kernel(session, err))
@@ -372,6 +373,7 @@ void session_close(struct session *session)
 		session->engine->close(session->engine_state);
 	if (session->workdir && fs_rmtree(session->workdir, &err))
 		log_error("%s", err.msg);
+	keeper_stop(&session->keeper);
 	kernel_image_free(&session->image);
 	kernel_modules_free(&session->modules);
 	catalogue_free(&session->catalogue);

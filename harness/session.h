@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "catalogue.h"
+#include "keeper.h"
 #include "kernel/image.h"
 #include "kernel/modules.h"
 #include "kernel/signature.h"
@@ -50,6 +51,7 @@ struct session {
 	struct symbols *symbols; /* NULL without a vmlinux */
 	struct buf initramfs;    /* all but the plan */
 	char *workdir;
+	struct keeper keeper;            /* of workdir */
 	char *kernel_copy;               /* in workdir: what is booted; NULL without a kernel */
 	char signature[SIGNATURE_BYTES]; /* of kernel_copy (kernel/signature.h); "": unknown */
 	char *cmdline;

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# SIGINT and SIGTERM in the middle of a run: 130 and 143, no QEMU left, the evidence so far kept.
+# A run that is ended in its middle: SIGINT gives 130, SIGTERM 143; no QEMU and no directory is left,
+# not even after SIGKILL; the evidence so far is kept.
 . "$(dirname "$0")/../tap.sh"
 
 kernel=$(images/fetch-kernel 2>"$T/err") || skip_all "no stock kernel: $(tail -n 1 "$T/err")"
@@ -17,10 +18,11 @@ wait_for() {
 interrupted() {
 	local sig=$1 want=$2 out=$T/$1
 
+	: >"$T/err" # what an earlier run said is not this one's
 	setsid "$KVMREPRO" run --kernel "$kernel" --runs 50 --repro create-vm --out "$out" \
 		>"$T/out" 2>"$T/err" </dev/null &
 	local pid=$!
-	wait_for 120 grep -q 'run #0: OK' "$T/err"
+	wait_for 300 grep -q 'run #0: OK' "$T/err"
 	result $? "$sig: the first trial ends"
 	check "$sig: a QEMU is running" pgrep -f "qemu-system-x86_64.*guest=kvmrepro-$pid-"
 	local began=$SECONDS
@@ -41,6 +43,35 @@ interrupted() {
 	check "$sig: nothing half-written is left" test -z "$(find "$out" -name '*.tmp')"
 }
 
+is_left() {
+	pgrep -f "qemu-system-x86_64.*guest=kvmrepro-$1-" ||
+		find "$T" -maxdepth 1 -name 'kvmrepro-??????' | grep . || pgrep -f "kvmrepro --keeper $T/"
+}
+
+# Another run at the same time is not touched.
+killed() {
+	setsid "$KVMREPRO" run --kernel "$kernel" --runs 1 --alpha 0.5 --repro create-vm --jobs 1 \
+		>"$T/other" 2>&1 </dev/null &
+	local other=$!
+	: >"$T/err" # what an earlier run said is not this one's
+	setsid "$KVMREPRO" run --kernel "$kernel" --runs 50 --repro create-vm --boot "$1" \
+		--out "$T/KILL-$1" >"$T/out" 2>"$T/err" </dev/null &
+	local pid=$!
+	wait_for 300 grep -q 'run #0: OK' "$T/err"
+	result $? "KILL, --boot $1: the first trial ends"
+	check "KILL: a QEMU is running" pgrep -f "qemu-system-x86_64.*guest=kvmrepro-$pid-"
+	kill -s KILL "$pid"
+	wait "$pid" 2>/dev/null
+	wait "$other"
+	result $? "KILL: another run at the same time ends as ever"
+	wait_for 10 eval "! is_left $pid"
+	result $? "KILL: no QEMU, no directory, no keeper is left"
+	check "KILL: the finished trial's console is whole" gzip -t "$T/KILL-$1/trial-000/console.log.gz"
+	check "KILL: run.json holds it" jq -e '.trials | length >= 1' "$T/KILL-$1/run.json"
+}
+
 interrupted INT 130
+killed each
+killed once
 interrupted TERM 143
 done_testing

@@ -1,0 +1,160 @@
+/* What clears up after a harness that was killed; see keeper.h. */
+#include "keeper.h"
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fs.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CMDLINE_BYTES 65536
+#define END_LIMIT_MS  10000 /* for all VMs to be gone; a SIGKILL takes milliseconds */
+
+extern char **environ;
+
+/* ---- the harness's side ---- */
+
+static int spawn(char *const argv[], int life_fd, pid_t *pid)
+{
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	sigset_t none;
+
+	sigemptyset(&none);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, life_fd, 0);
+	for (int fd = 1; fd <= 2; fd++)
+		posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_WRONLY, 0);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
+	posix_spawnattr_setsigmask(&attr, &none);
+	int rc = posix_spawn(pid, "/proc/self/exe", &actions, &attr, argv, environ);
+	posix_spawnattr_destroy(&attr);
+	posix_spawn_file_actions_destroy(&actions);
+	return rc;
+}
+
+int keeper_start(const char *dir, struct keeper *keeper, struct err *err)
+{
+	cleanup_free char *copy = xstrdup(dir);
+	char name[] = "kvmrepro", arg[] = KEEPER_ARG;
+	char *const argv[] = { name, arg, copy, NULL };
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC))
+		return err_errno(err, ERR_HARNESS, "pipe");
+	errno = spawn(argv, ends[0], &keeper->pid);
+	close(ends[0]);
+	if (errno) {
+		err_errno(err, ERR_HARNESS, "cannot start the keeper of the run's VMs");
+		close(ends[1]);
+		keeper->pid = 0;
+		return -1;
+	}
+	keeper->life_fd = ends[1];
+	return 0;
+}
+
+void keeper_stop(struct keeper *keeper)
+{
+	if (!keeper->pid)
+		return;
+	close(keeper->life_fd);
+	while (waitpid(keeper->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	keeper->pid = 0;
+}
+
+/* ---- the keeper's side ---- */
+
+/* Whether one of the process's arguments names something in dir, whose name is nobody else's. */
+static bool works_in(const char *pid, const char *dir)
+{
+	cleanup_free char *path = xasprintf("/proc/%s/cmdline", pid);
+	cleanup_free char *inside = xasprintf("%s/", dir);
+	cleanup_buf struct buf text = BUF_INIT;
+	struct err err;
+
+	if (fs_read(path, CMDLINE_BYTES, &text, ERR_HARNESS, &err))
+		return false;
+	return memmem(text.data, text.len, inside, strlen(inside));
+}
+
+/* A VM's process, by its program: what the user looks at the directory with is not touched. */
+static bool is_vm(const char *pid)
+{
+	static const char *const programs[] = { "qemu-system", "bochs" };
+	cleanup_free char *path = xasprintf("/proc/%s/comm", pid);
+	cleanup_buf struct buf text = BUF_INIT;
+	struct err err;
+
+	if (fs_read(path, 64, &text, ERR_HARNESS, &err))
+		return false;
+	for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++)
+		if (!strncmp(text.data, programs[i], strlen(programs[i])))
+			return true;
+	return false;
+}
+
+/* The pidfd holds the process: if it is still the one after it was opened, it is that one which is
+ * killed. Waits until it has ended. */
+static bool end(const char *pid, const char *dir, int64_t deadline_ms)
+{
+	cleanup_fd int fd = pidfd_open((pid_t)strtol(pid, NULL, 10), 0);
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	if (fd < 0 || !is_vm(pid) || !works_in(pid, dir))
+		return false;
+	pidfd_send_signal(fd, SIGKILL, NULL, 0);
+	while (!poll(&p, 1, (int)(deadline_ms - clock_ms())) && clock_ms() < deadline_ms)
+		;
+	return true;
+}
+
+/* How many VMs of dir were found, and ended. */
+static unsigned end_vms(const char *dir, int64_t deadline_ms)
+{
+	DIR *proc = opendir("/proc");
+	const struct dirent *e;
+	unsigned n = 0;
+
+	while (proc && (e = readdir(proc)))
+		if (isdigit((unsigned char)e->d_name[0]) && is_vm(e->d_name) &&
+		    works_in(e->d_name, dir))
+			n += end(e->d_name, dir, deadline_ms);
+	if (proc)
+		closedir(proc);
+	return n;
+}
+
+int keeper_main(const char *dir)
+{
+	static const int ignored[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE };
+	struct err err;
+	char byte;
+
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(*ignored); i++)
+		signal(ignored[i], SIG_IGN);
+	while (read(0, &byte, 1) > 0 || errno == EINTR)
+		errno = 0;
+	if (!fs_exists(dir))
+		return 0;
+	int64_t deadline = clock_ms() + END_LIMIT_MS;
+	while (end_vms(dir, deadline) && clock_ms() < deadline)
+		; /* one that was just being started may have come since */
+	return fs_rmtree(dir, &err) ? 1 : 0;
+}
