@@ -81,6 +81,21 @@ skip_all() {
 	exit 0
 }
 
+# test_kernels NAME...: build what is not in the cache; their paths, one a line, go to $T/paths. All
+# is skipped where the source cannot be had; a build that fails is a failure.
+test_kernels() {
+	images/build-kernel "$@" >"$T/paths" 2>"$T/err"
+	case $? in
+	0) ;;
+	77) skip_all "no test kernels: $(tail -n 1 "$T/err")" ;;
+	*)
+		result 1 "test kernels: $*"
+		done_testing
+		exit 1
+		;;
+	esac
+}
+
 done_testing() {
 	printf '1..%d\n' "$tests"
 }

@@ -2,14 +2,9 @@
 # kvmrepro run on Bochs: nested VMX and its bug without any hardware, resets, the end of every Bochs.
 . "$(dirname "$0")/../tap.sh"
 
-# cached NAME: the newest built test kernel of that name; none is built here.
-cached() {
-	find "$XDG_CACHE_HOME/kvmrepro/kernels" -path "*/$1-????????????????/bzImage" \
-		-printf '%T@ %p\n' 2>/dev/null | sort -n | sed -n '$s/^[^ ]* //p'
-}
 [ -x /usr/bin/bochs-bin ] || skip_all "no Bochs: apt-get install bochs"
-lean=$(cached lean) buggy=$(cached lean+003)
-[ -n "${lean:+$buggy}" ] || skip_all "no test kernels: images/build-kernel lean lean+003"
+test_kernels lean lean+003
+{ read -r lean && read -r buggy; } <"$T/paths"
 
 # bochs_of PID: the Bochs that this harness runs.
 bochs_of() {
