@@ -2,6 +2,7 @@
  * libFuzzer target for the classifier. The first byte says in pieces of which size the rest is fed
  * and how many reports are kept; what comes out must not depend on the pieces.
  */
+#include "family.h"
 #include "oops/match.h"
 #include "oops/oops.h"
 
@@ -32,8 +33,23 @@ static void same(const struct oops_report *a, const struct oops_report *b)
 		abort();
 }
 
+/* A report beside one of a kernel's own: a title stays what it is named, a stack one line. */
+static void take_in(struct family *f, const struct oops_report *r, bool expected)
+{
+	const struct outcome o = { OUTCOME_CRASHED, r->title };
+	const struct family_run run = { &o, expected, r->type, r->text, r->corrupted };
+	size_t member = family_add(f, &run);
+
+	if (member == FAMILY_NONE || (expected && family_match(f, member, true) != MATCH_TARGET))
+		abort();
+	if (f->v[member].stack && strpbrk(f->v[member].stack, "\n\t"))
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	struct family family = { 0 };
+
 	if (!size)
 		return 0;
 	size_t piece = 1 + (data[0] & 15) * 7, keep = 1 + (data[0] >> 6);
@@ -50,6 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		same(r, oops_get(pieces, i));
 		if (r->start > r->end || r->end > size)
 			abort();
+		take_in(&family, r, i == 0);
 		/* Every title matches itself. */
 		if (*r->title && r->title[0] != '/' && r->title[0] != '[' &&
 		    !oops_matcher_new(r->title, &m, &err)) {
@@ -58,6 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			oops_matcher_free(m);
 		}
 	}
+	family_free(&family);
 	oops_drop(whole, 1);
 	oops_free(whole);
 	oops_free(pieces);

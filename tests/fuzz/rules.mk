@@ -3,7 +3,8 @@
 # data; what is found lands in $(BUILD)/fuzz.
 FUZZ_CC ?= clang
 SECONDS ?= 60
-FUZZ_SRC := tests/fuzz/fuzz_oops.c $(wildcard harness/oops/*.c) harness/base/buf.c harness/base/err.c
+FUZZ_SRC := tests/fuzz/fuzz_oops.c $(wildcard harness/oops/*.c) harness/base/buf.c harness/base/err.c \
+	harness/family.c harness/outcome.c
 FUZZ_FLAGS := -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 
 $(BUILD)/fuzz/fuzz_oops: $(FUZZ_SRC) $(wildcard harness/oops/*.h)
