@@ -23,7 +23,7 @@ shows() {
 	status_is 1 "$1, $2: bad, by the name of '$4'"
 }
 
-# healthy KERNEL REPRO...: three runs with all of them, and nothing shows. (Three are too few for "good".)
+# healthy KERNEL REPRO...: three runs with all of them, and nothing shows.
 healthy() {
 	local kernel=$1 args=() repro
 	shift
