@@ -11,7 +11,7 @@
 
 struct run_options {
 	struct trial_options trials;
-	const char *kernel, *vmlinux, *out, *format;
+	const char *kernel, *vmlinux, *out, *state, *format;
 	long runs;
 	bool stop_early;
 };
@@ -33,6 +33,9 @@ static const struct opt run_opts[] = {
 	  "the kernel with debug information: add source lines and inlined functions to reports" },
 	{ "out", OPT_STRING, FIELD(out), "DIR", 0, 0, NULL, NULL,
 	  "where the evidence is kept [a new directory under $XDG_STATE_HOME/kvmrepro/runs]" },
+	{ "state", OPT_STRING, FIELD(state), "FILE", 0, 0, NULL, NULL,
+	  "where what was learnt is kept for the next run; a kernel that was judged is not run "
+	  "again" },
 	{ "format", OPT_CHOICE, FIELD(format), "WHICH", 0, 0, formats, "text",
 	  "what standard output gets; json is run.json" },
 	{ 0 },
@@ -75,6 +78,8 @@ static int run_main(const void *opts, int argc, char **argv, struct err *err)
 	if (o->trials.verbose)
 		log_level = LOG_VERBOSE;
 	kernel.session.vmlinux = o->vmlinux;
+	if (o->state && state_open(o->state, &kernel.state, err))
+		return -1;
 	int rc = judge_kernels(&jo, &kernel, 1, &j, err);
 	int status = rc ? -1 : verdict_exit_status(j.decision.verdict);
 	fwrite(diag.data, 1, diag.len, stderr);
@@ -85,6 +90,7 @@ static int run_main(const void *opts, int argc, char **argv, struct err *err)
 	else if (j.json && err->kind == ERR_INTERRUPTED)
 		log_info("interrupted; evidence so far: %s", j.dir);
 	judgement_free(&j);
+	state_close(kernel.state);
 	return status;
 }
 

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "interrupt.h"
 #include "plan.h"
+#include "question.h"
 #include "report/run_json.h"
 #include "report/store.h"
 
@@ -21,6 +22,8 @@ struct subject {
 	size_t *member; /* by run: of the family */
 	bool *expected; /* by run */
 	enum match *match;
+	json_t *question; /* of the state; NULL without one */
+	char *key;        /* of the kernel in the state; NULL: it is not kept */
 };
 
 struct court {
@@ -72,6 +75,8 @@ static enum match match_of(const struct court *court, const struct subject *s, u
 	const struct outcome *o = &s->out->outcomes[number];
 	bool expected = s->expected[number];
 
+	if (s->out->recalled) /* as it was counted then */
+		return s->match[number];
 	if (!is_follower(court, s)) {
 		if (!s->session.filter.n_expect)
 			return expected ? MATCH_TARGET : MATCH_NONE;
@@ -225,6 +230,97 @@ static void know_targets(struct subject *s)
 		family_know_all(&s->out->family, s->kernel->known);
 }
 
+/* ---- what is kept from one run of the program to the next ---- */
+
+/* Take the runs of then for those of now, if they decide. */
+static void recall(const struct court *court, struct subject *s, struct state_kernel *then)
+{
+	struct judgement *j = s->out;
+	struct tally tally = { .left = then->n };
+	struct decision decision;
+
+	for (size_t i = 0; i < then->n; i++) {
+		/* What has become known since then counts too. */
+		enum kinship kin = family_kin(&j->family, &then->outcomes[i]);
+
+		if (kin == KIN_ALIAS || kin == KIN_RENAMED)
+			then->matches[i] = MATCH_TARGET;
+		tally_add(&tally, &then->outcomes[i], then->matches[i]);
+	}
+	verdict_decide(&j->policy, &tally, &decision);
+	if ((decision.verdict != VERDICT_GOOD && decision.verdict != VERDICT_BAD) ||
+	    (then->n < j->runs && !court->options->enough))
+		return;
+	log_info("this kernel was judged at %s: not run again (evidence of then: %s)", then->judged,
+		 then->evidence);
+	free(j->outcomes);
+	free(j->ended);
+	free(s->match);
+	j->recalled = true;
+	j->runs = (unsigned)then->n;
+	j->ended = xcalloc(then->n, sizeof(*j->ended));
+	memset(j->ended, true, then->n * sizeof(*j->ended));
+	run_json_set_recalled(j->json, then);
+	j->outcomes = steal(then->outcomes);
+	s->match = steal(then->matches);
+	then->n = 0;
+}
+
+static int remember(const struct court *court, struct subject *s, struct err *err)
+{
+	const struct state *state = s->kernel->state;
+	struct judgement *j = s->out;
+	struct state_kernel then;
+	size_t hits, runs;
+
+	if (!state)
+		return 0;
+	s->question = question_new(&s->kernel->session, &s->session);
+	if (question_kernel(&s->session, &s->key, err))
+		return -1;
+	if (!s->key)
+		log_info("state: the kernel's signature is not known: it is not kept");
+	state_titles(state, s->question, &j->family);
+	state_rate(state, s->question, &hits, &runs);
+	if (runs) {
+		j->policy.known_hits = hits;
+		j->policy.known_runs = runs;
+		log_info("state: the crash showed in %zu of %zu runs on bad kernels", hits, runs);
+	}
+	if (court->n == 1 && s->key && state_find(state, s->question, s->key, &then)) {
+		recall(court, s, &then);
+		state_kernel_free(&then);
+	}
+	return 0;
+}
+
+static int keep(struct subject *s, struct err *err)
+{
+	const struct judgement *j = s->out;
+	cleanup_free struct outcome *outcomes = xcalloc(j->runs, sizeof(*outcomes));
+	cleanup_free enum match *matches = xcalloc(j->runs, sizeof(*matches));
+	struct state_entry entry = {
+		.key = s->key,
+		.release = s->session.image.release,
+		.evidence = j->dir,
+		.outcomes = outcomes,
+		.matches = matches,
+		.family = &j->family,
+		.policy = &j->policy,
+		.decision = &j->decision,
+	};
+
+	if (!s->key || j->recalled || j->decision.verdict == VERDICT_NONE)
+		return 0;
+	for (unsigned i = 0; i < j->runs; i++) {
+		if (!j->ended[i])
+			continue;
+		outcomes[entry.n] = j->outcomes[i];
+		matches[entry.n++] = s->match[i];
+	}
+	return state_add(s->kernel->state, s->question, &entry, err);
+}
+
 static int open_subject(struct court *court, struct subject *s, unsigned jobs, struct err *err)
 {
 	struct judgement *j = s->out;
@@ -244,6 +340,8 @@ static int open_subject(struct court *court, struct subject *s, unsigned jobs, s
 	s->match = xcalloc(j->runs, sizeof(*s->match));
 	j->json = run_json_new(&s->session, j->runs, jobs);
 	know_targets(s);
+	if (remember(court, s, err))
+		return -1;
 	count(court, s);
 	return store_run(&s->store, j->json, err);
 }
@@ -301,7 +399,7 @@ static int close_books(struct court *court, int rc, struct err *err)
 			store_run(&s->store, j->json, &ignored);
 		} else if (!rc) {
 			run_json_set_verdict(j->json, &j->policy, &j->tally, &j->decision);
-			rc = store_run(&s->store, j->json, err);
+			rc = store_run(&s->store, j->json, err) || keep(s, err) ? -1 : 0;
 		}
 	}
 	return rc;
@@ -325,7 +423,8 @@ static int hold_court(struct court *court, struct err *err)
 	for (size_t i = 0; i < court->n; i++)
 		if (open_subject(court, &court->subjects[i], jobs, err))
 			return -1;
-	return close_books(court, make_runs(court, jobs, err), err);
+	bool recalled = court->out[0].recalled; /* there is one kernel then */
+	return close_books(court, recalled ? 0 : make_runs(court, jobs, err), err);
 }
 
 static void free_subject(struct subject *s)
@@ -336,6 +435,8 @@ static void free_subject(struct subject *s)
 	free(s->member);
 	free(s->expected);
 	free(s->match);
+	free(s->key);
+	json_decref(s->question);
 }
 
 int judge_kernels(const struct judge_options *options, const struct judge_kernel *kernels, size_t n,

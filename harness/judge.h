@@ -11,6 +11,7 @@
 #include "family.h"
 #include "outcome.h"
 #include "session.h"
+#include "state.h"
 #include "verdict.h"
 
 #include <jansson.h>
@@ -25,12 +26,14 @@ struct judge_kernel {
 			      NULL */
 	const char *out;   /* the directory of its evidence (report/store.h), or NULL: a new one */
 	const struct family *known; /* what was learnt on other kernels, or NULL */
+	struct state *state;        /* what is kept for later (state.h), or NULL */
 };
 
 struct judgement {
 	const char *label;        /* as given */
-	struct policy policy;     /* as given */
-	unsigned runs;            /* that were planned */
+	struct policy policy;     /* as given, and what the state knows of the rate */
+	unsigned runs;            /* that were planned; those that were recalled */
+	bool recalled;            /* all of this is from the state: no run was made */
 	struct outcome *outcomes; /* runs of them, by number */
 	bool *ended;              /* runs of them: whether that one has an outcome */
 	struct tally tally;       /* of all that ended */
@@ -71,9 +74,11 @@ bool judge_enough(void *opaque, const struct judgement *judgements, size_t n);
 bool judge_measured(void *opaque, const struct judgement *judgements, size_t n);
 
 /*
- * Judge n kernels (out has room for n), in turn where there are several. Whatever is returned, out
- * holds what has ended so far and is to be freed with judgement_free(); ERR_INTERRUPTED leaves
- * run.json saying so.
+ * Judge n kernels (out has room for n), in turn where there are several. A single one that the
+ * state knows is not run again, if its runs of then decide by the policy of now, and are as many as
+ * are asked for or options->enough is set; what is judged is added to the state. Whatever is
+ * returned, out holds what has ended so far and is to be freed with judgement_free();
+ * ERR_INTERRUPTED leaves run.json saying so.
  */
 int judge_kernels(const struct judge_options *options, const struct judge_kernel *kernels, size_t n,
 		  struct judgement *out, struct err *err);

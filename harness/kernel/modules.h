@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "kernel/signature.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -80,5 +81,13 @@ int module_read(const char *path, struct buf *out, struct err *err);
  * stay as they are. A signature at the end is dropped with them.
  */
 void module_strip_debug(struct buf *module);
+
+/*
+ * The signature of the modules in their order: SHA-256 of names, parameters, and sections without
+ * build ids, debug information and release; a cryptographic signature behind a module does not
+ * count (docs/signature.md). ERR_INPUT when one cannot be read.
+ */
+int modules_signature(const struct kernel_modules *modules, char out[SIGNATURE_BYTES],
+		      struct err *err);
 
 #endif

@@ -127,6 +127,7 @@ json_t *run_json_new(const struct session *session, unsigned runs, unsigned jobs
 	json_put(run, "engine", engine_json(session));
 	json_put(run, "limits", limits_json(&session->trial.limits));
 	json_put(run, "reproducers", reproducers_json(&session->repros));
+	json_put(run, "recalled", json_null());
 	json_put(run, "trials", json_array());
 	json_put(run, "families", json_array());
 	json_put(run, "interrupted", json_null());
@@ -273,6 +274,22 @@ void run_json_set_families(json_t *run, const struct family *family, const enum 
 		json_put(trial, "match", json_text(words[matches[number]]));
 	}
 	json_put(run, "families", family_json(family));
+}
+
+void run_json_set_recalled(json_t *run, const struct state_kernel *then)
+{
+	json_t *o = json_object(), *outcomes = json_array();
+
+	json_put(o, "judged", json_text(then->judged));
+	json_put(o, "evidence", json_text(then->evidence));
+	for (size_t i = 0; i < then->n; i++) {
+		cleanup_buf struct buf line = BUF_INIT;
+
+		outcome_text(&then->outcomes[i], &line);
+		json_array_append_new(outcomes, json_text(line.data));
+	}
+	json_put(o, "outcomes", outcomes);
+	json_put(run, "recalled", o);
 }
 
 static json_t *policy_json(const struct policy *p)

@@ -4,6 +4,7 @@
 
 #include "family.h"
 #include "session.h"
+#include "state.h"
 #include "trial.h"
 #include "verdict.h"
 
@@ -21,6 +22,9 @@ json_t *run_json_tally(const struct tally *tally);
 
 /* What each trial is to the search, by number, and which title is which. */
 void run_json_set_families(json_t *run, const struct family *family, const enum match *matches);
+
+/* No run was made: the runs of an earlier time stand for them. */
+void run_json_set_recalled(json_t *run, const struct state_kernel *then);
 
 /* Add the end: interrupted, or a verdict. */
 void run_json_set_verdict(json_t *run, const struct policy *policy, const struct tally *tally,

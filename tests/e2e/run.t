@@ -74,6 +74,16 @@ status_is 125 "--format json: one clean run is too few for good: exit status 125
 err_like '6 more clean runs would make it good' "and how many more it takes is said"
 check "--format json prints run.json" cmp "$T/out" "$T/json/run.json"
 
+for i in 1 2; do
+	run "$KVMREPRO" run --kernel "$kernel" --runs 1 --repro create-vm --alpha 0.5 \
+		--state "$T/state.json" --out "$T/state-$i"
+done
+status_is 0 "--state, the second time: exit status 0"
+out_is "all runs: OK" "--state, the second time: the line of the first"
+err_like "not run again \(evidence of then: $T/state-1\)" "--state, the second time: no VM is started"
+check "--state: the kernel's signature and that of its modules" grep -Eq \
+	"\"$(jq -r .kernel.signature "$T/state-1/run.json")\+[0-9a-f]{64}\":" "$T/state.json"
+
 left
 [ $? -eq 1 ]
 result $? "no QEMU is left"

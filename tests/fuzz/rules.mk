@@ -1,5 +1,6 @@
 # Fuzzing what reads untrusted text: make fuzz SECONDS=60, or one target alone: make fuzz-oops
-# (the classifier), make fuzz-bisect-log, make fuzz-kernel. Needs clang with libFuzzer. The corpora begin with the tests'
+# (the classifier), make fuzz-bisect-log, make fuzz-kernel,
+# make fuzz-state. Needs clang with libFuzzer. The corpora begin with the tests'
 # data; what is found lands in $(BUILD)/fuzz.
 FUZZ_CC ?= clang
 SECONDS ?= 60
@@ -12,7 +13,7 @@ $(BUILD)/fuzz/fuzz_oops: $(FUZZ_SRC) $(wildcard harness/oops/*.h)
 	$(FUZZ_CC) -D_GNU_SOURCE -std=gnu11 -Iharness $(FUZZ_FLAGS) -o $@ $(FUZZ_SRC) \
 		$(shell pkg-config --libs libpcre2-8)
 
-fuzz: fuzz-oops fuzz-bisect-log fuzz-kernel ## fuzz the readers of untrusted text, each for SECONDS=60
+fuzz: fuzz-oops fuzz-bisect-log fuzz-kernel fuzz-state ## fuzz the readers of untrusted text, each for SECONDS=60
 
 fuzz-oops: $(BUILD)/fuzz/fuzz_oops
 	@mkdir -p $(BUILD)/fuzz/corpus $(BUILD)/fuzz/seeds
@@ -56,4 +57,19 @@ fuzz-kernel: $(BUILD)/fuzz/fuzz_kernel
 		-malloc_limit_mb=65536 -max_len=16384 -artifact_prefix=$(BUILD)/fuzz/ \
 		-print_final_stats=1 $(BUILD)/fuzz/kernel-corpus $(BUILD)/fuzz/kernel-seeds
 
-.PHONY: fuzz fuzz-oops fuzz-bisect-log fuzz-kernel
+FUZZ_STATE_SRC := tests/fuzz/fuzz_state.c harness/state.c harness/family.c harness/outcome.c \
+	harness/verdict.c $(wildcard harness/oops/*.c) harness/base/buf.c harness/base/err.c \
+	harness/base/fs.c harness/report/json.c
+
+$(BUILD)/fuzz/fuzz_state: $(FUZZ_STATE_SRC) harness/state.h
+	@mkdir -p $(@D)
+	$(FUZZ_CC) -D_GNU_SOURCE -std=gnu11 -Iharness $(FUZZ_FLAGS) -o $@ $(FUZZ_STATE_SRC) \
+		$(shell pkg-config --libs jansson libpcre2-8 zlib)
+
+fuzz-state: $(BUILD)/fuzz/fuzz_state
+	@mkdir -p $(BUILD)/fuzz/state-corpus
+	$(BUILD)/fuzz/fuzz_state -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=1024 \
+		-max_len=8192 -dict=tests/fuzz/state.dict -artifact_prefix=$(BUILD)/fuzz/ \
+		-print_final_stats=1 $(BUILD)/fuzz/state-corpus tests/fuzz/state-corpus
+
+.PHONY: fuzz fuzz-oops fuzz-bisect-log fuzz-kernel fuzz-state

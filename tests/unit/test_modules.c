@@ -457,6 +457,44 @@ static void test_strip(void **state)
 	assert_string_equal(text.data, "no ELF");
 }
 
+/* The signature of one module that was built as info says; tail: what lies behind its ELF. */
+static void sign_module(const char *info, size_t info_len, bool debug, const char *tail, char code,
+			char out[SIGNATURE_BYTES])
+{
+	cleanup_free char *path = xasprintf("%s/signed.ko", dir);
+	struct kernel_module module = { (char *)"kvm", path, "nested=1" };
+	const struct kernel_modules modules = { .v = &module, .n = 1 };
+	cleanup_buf struct buf elf = BUF_INIT;
+	struct err err;
+
+	make_module(&elf, info, info_len, debug);
+	char *text = memmem(elf.data, elf.len, "the code", 8);
+	assert_non_null(text);
+	*text = code;
+	buf_adds(&elf, tail);
+	write_file(path, elf.data, elf.len);
+	assert_int_equal(modules_signature(&modules, out, &err), 0);
+}
+
+static void test_signature(void **state)
+{
+	static const char other[] = "vermagic=6.1.0-rc9-other SMP mod_unload \0";
+	static const char smp[] = "vermagic=" RELEASE " mod_unload \0";
+	static const char parm[] = MAGIC "parm=nested:bool\0";
+	char first[SIGNATURE_BYTES], next[SIGNATURE_BYTES];
+
+	(void)state;
+	sign_module(MAGIC, sizeof(MAGIC) - 1, true, "", 't', first);
+	sign_module(other, sizeof(other) - 1, true, "~Module signature appended~\n", 't', next);
+	assert_string_equal(first, next);
+	sign_module(MAGIC, sizeof(MAGIC) - 1, true, "", 'T', next);
+	assert_string_not_equal(first, next);
+	sign_module(smp, sizeof(smp) - 1, true, "", 't', next);
+	assert_string_not_equal(first, next);
+	sign_module(parm, sizeof(parm) - 1, true, "", 't', next);
+	assert_string_not_equal(first, next);
+}
+
 static void assert_found(const char *image_path, const char *given, const char *want)
 {
 	struct kernel_image image = image_at((char *)image_path);
@@ -509,7 +547,7 @@ int main(void)
 		cmocka_unit_test(test_which_file), cmocka_unit_test(test_compressed),
 		cmocka_unit_test(test_bomb),       cmocka_unit_test(test_damaged),
 		cmocka_unit_test(test_noise),      cmocka_unit_test(test_strip),
-		cmocka_unit_test(test_find_dir),
+		cmocka_unit_test(test_find_dir),   cmocka_unit_test(test_signature),
 	};
 
 	return cmocka_run_group_tests_name("modules", tests, make_dir, remove_dir);
