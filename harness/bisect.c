@@ -189,7 +189,7 @@ static int enter_tree(struct bisect *b, bool *begun, struct err *err)
 
 	if (bisect_tree_running(b->j->tree, &b->git_knows, &b->n_git_knows, &start, err))
 		return -1;
-	if (start && b->j->n_steps && !strcmp(start, b->j->start) && is_ours(b)) {
+	if (start && !strcmp(start, b->j->start) && is_ours(b)) {
 		*begun = true;
 		return 0;
 	}

@@ -146,16 +146,17 @@ touch "$T/go"
 steps() {
 	[ "$(jq '[.steps[] | select(.judged or .build_failure != null)] | length' "$out/journal.json")" -ge "$1" ]
 }
-# kill_at SIGNAL N: go on, and end it when the journal has N verdicts and trials run.
+vm_runs() { pgrep -f "[q]emu-system-x86_64.*$T"; }
+# kill_at SIGNAL N: go on, and end it when the journal has N verdicts and further trials run.
 kill_at() {
 	"$KVMREPRO" bisect --resume --out "$out" >"$T/out" 2>"$T/err" </dev/null &
 	pid=$!
-	until_true 300 steps "$2"
+	until_true 300 steps "$2" && until_true 300 vm_runs
 	result $? "$1 at verdict $2: it came so far"
 	kill "-$1" $pid
 	wait $pid 2>/dev/null
 	status=$?
-	check "$1 at verdict $2: no VM is left" until_true 30 bash -c "! pgrep -f 'qemu-system-x86_64.*$T'"
+	check "$1 at verdict $2: no VM is left" until_true 30 bash -c "! pgrep -f '[q]emu-system-x86_64.*$T'"
 }
 kill_at KILL 1
 check "killed: git's bisection is under way" test -e "$tree/.git/BISECT_START"
@@ -181,7 +182,7 @@ run "$KVMREPRO" audit --format json "$out/bisect.log"
 check "resumed: the log is whole" jq -e '.unknown_lines == [] and .astray == null' "$T/out"
 
 # The ends are not what they were said to be.
-bisect --good main~15 --bad main~7 --runs 4
+bisect --good main~15 --bad main~5 --runs 4
 status_is 1 "--bad without the crash: exit status 1"
 err_like 'undecided: --bad .* is not bad, but good' "--bad without the crash: said"
 as_found "$tree" "--bad without the crash"
