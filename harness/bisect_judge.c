@@ -312,6 +312,8 @@ static int confirm_here(void *opaque, struct err *err)
 					       .label = own[3 * i + 2],
 					       .out = own[3 * i + 1],
 					       .known = &b->j->family };
+		/* What one boot's memory had in it must not make a culprit. */
+		jk[i].session.boot_once = false;
 	}
 	int rc = judge_kernels(&jo, jk, n, jm, err);
 	if (!rc) {

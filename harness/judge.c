@@ -374,7 +374,7 @@ static int make_runs(struct court *court, unsigned jobs, struct err *err)
 		struct subject *s = &court->subjects[i];
 
 		kernels[i] = (struct plan_kernel){ .trial = &s->session.trial, .store = &s->store };
-		if (!rc && s->kernel->session.boot_once)
+		if (!rc && s->kernel->session.boot_once && s->session.engine != &engine_replay)
 			rc = open_origin(s, &kernels[i].origin, err);
 	}
 	if (!rc)

@@ -32,17 +32,24 @@ check "the evidence is under the user's own state directory" \
 check "no temporary directory is left" \
 	test -z "$(find "$T/user" -maxdepth 1 -name 'kvmrepro-??????')"
 
+as_nobody --boot once --out "$T/user/once"
+status_is 0 "an ordinary user, --boot once: exit status 0"
+check "an ordinary user, --boot once: began from a state" \
+	jq -e '.trials[0].began == "state"' "$T/user/once/run.json"
+
 as_nobody --connect qemu:///no-such-driver
 status_is 128 "a bad URI: exit status 128"
 err_lines 1 "a bad URI: one line"
 
 if command -v libvirtd >/dev/null; then
 	before=$(pgrep -u nobody -f '/(libvirtd|virtlogd)' | tr '\n' ' ')
-	as_nobody --connect qemu:///session --out "$T/user/session"
+	as_nobody --connect qemu:///session --boot once --out "$T/user/session"
 	status_is 0 "--connect qemu:///session: exit status 0"
 	out_is "all runs: OK" "--connect qemu:///session: OK"
 	check "run.json names the connection" \
 		jq -e '.engine.uri == "qemu:///session"' "$T/user/session/run.json"
+	check "--connect qemu:///session: --boot once" \
+		jq -e '.trials[0].began == "state"' "$T/user/session/run.json"
 	# The daemons that libvirt started for this user's session, and no others.
 	for pid in $(pgrep -u nobody -f '/(libvirtd|virtlogd)'); do
 		case " $before " in
