@@ -130,10 +130,10 @@ static void note(struct bisect *b, struct bisect_step *s, const struct judgement
 	note_crash(s, jm);
 	if (has_target(b))
 		family_know_all(&b->j->family, &jm->family);
-	/* The first kernel that is known to have the bug says how often it shows. */
-	if (!strcmp(s->hash, b->j->bad) && s->hits) {
-		b->j->known_hits = s->hits;
-		b->j->known_runs = s->hits + s->clean;
+	/* Every kernel that has the bug says how often it shows (docs/policies.md). */
+	if (s->verdict == VERDICT_BAD) {
+		b->j->known_hits += s->hits;
+		b->j->known_runs += s->hits + s->clean;
 	}
 }
 
@@ -180,11 +180,14 @@ static int judge_here(void *opaque, struct err *err)
 		.known = &b->j->family,
 	};
 	bool first = !strcmp(s->hash, b->j->bad);
+	bool measure = first && jk.policy.kind == POLICY_BAYES;
+	size_t runs = measure ? RATE_RUNS_MAX : policy_runs(&jk.policy, first);
 	const struct judge_options jo = {
-		.runs = (unsigned)(b->config->runs ? (size_t)b->config->runs
-						   : policy_runs(&jk.policy, first)),
+		.runs = (unsigned)(b->config->runs ? (size_t)b->config->runs : runs),
 		.jobs = (unsigned)b->config->trials->jobs,
-		.enough = first ? NULL : judge_enough,
+		.enough = measure ? judge_measured
+			  : first ? NULL
+				  : judge_enough,
 		.diag = &diag,
 	};
 	int64_t began = clock_ms();

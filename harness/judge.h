@@ -70,7 +70,7 @@ struct judge_options {
 bool judge_enough(void *opaque, const struct judgement *judgements, size_t n);
 
 /* For options->enough: the first kernel, which has the bug, shows how often it does
- * (tally_shows_rate(); runs is best RATE_RUNS_MAX). */
+ * (tally_shows_rate(); runs is best RATE_RUNS_MAX), or does not seem to have it. */
 bool judge_measured(void *opaque, const struct judgement *judgements, size_t n);
 
 /*

@@ -32,7 +32,8 @@ struct sim_method {
 	bool measure;   /* the first kernel's rate is measured and used */
 	bool pool;      /* and what later bad kernels say of it is added */
 	bool per_step;  /* alpha is divided by the number of steps for each verdict */
-	bool confirm;   /* the culprit's parent is tested on until its doubt is alpha by steps */
+	bool confirm;   /* the culprit's parent is tested again; if it has the bug: undecided */
+	bool back; /* tested on until its doubt is alpha by steps; if it has the bug: go back */
 };
 
 struct sim_result {
@@ -121,7 +122,8 @@ static inline bool sim_first(struct sim *s)
 	struct tally t = { .left = bayes ? RATE_RUNS_MAX : policy_runs(&s->policy, true) };
 	struct decision d;
 
-	while (t.left && !(bayes && tally_shows_rate(&t)))
+	while (t.left &&
+	       !(bayes && (tally_shows_rate(&t) || (!t.hits && t.clean >= RATE_RUNS_MAX / 2))))
 		sim_trial(s, SIM_REVISIONS, &t);
 	verdict_decide(&s->policy, &t, &d);
 	if (s->method->measure) {
@@ -161,9 +163,12 @@ static inline bool sim_confirm(struct sim *s)
 	struct tally t = { .clean = s->clean[s->n_goods - 1] };
 	struct decision d;
 
-	if (!s->method->confirm || s->n_goods == 1)
+	if (!(s->method->confirm || s->method->back) || s->n_goods == 1)
 		return true;
-	strict.alpha = s->alpha / SIM_STEPS;
+	if (s->method->back)
+		strict.alpha = s->alpha / SIM_STEPS;
+	else
+		t.clean = 0;
 	t.runs = t.clean;
 	t.left = 3 * policy_clean_needed(&strict);
 	do {
@@ -171,7 +176,7 @@ static inline bool sim_confirm(struct sim *s)
 		verdict_decide(&strict, &t, &d);
 	} while (!d.final);
 	s->clean[s->n_goods - 1] = t.clean;
-	return d.verdict != VERDICT_BAD;
+	return s->method->back ? d.verdict != VERDICT_BAD : d.verdict == VERDICT_GOOD;
 }
 
 /* The first bad revision as far as the search found it; 0: undecided. */
@@ -188,6 +193,8 @@ static inline unsigned sim_search(struct sim *s)
 			return 0;
 		if (!next && sim_confirm(s))
 			return bad;
+		if (!next && !s->method->back)
+			return 0;
 		if (!next) { /* the parent was called good and is not: go back behind it */
 			bad = good;
 			s->n_goods--;
@@ -249,6 +256,7 @@ enum sim_methods {
 	SIM_RUN_STRICT, /* the same with --alpha 0.0006 */
 	SIM_STATE,      /* git bisect run with what was learnt on one kernel serving the next */
 	SIM_BISECT,     /* kvmrepro bisect */
+	SIM_BACK,       /* the same, going back where the parent has the bug */
 	SIM_METHODS
 };
 
@@ -263,10 +271,8 @@ static const struct sim_method sim_methods[] = {
 	[SIM_RUN] = { .name = "run" },
 	[SIM_RUN_STRICT] = { .name = "run, alpha / 16", .per_step = true },
 	[SIM_STATE] = { .name = "learnt", .measure = true, .pool = true },
-	[SIM_BISECT] = { .name = "learnt, confirmed",
-			 .measure = true,
-			 .pool = true,
-			 .confirm = true },
+	[SIM_BISECT] = { .name = "bisect", .measure = true, .pool = true, .confirm = true },
+	[SIM_BACK] = { .name = "bisect, going back", .measure = true, .pool = true, .back = true },
 };
 
 #endif

@@ -34,7 +34,7 @@ static void test_wrong(void **state)
 			struct sim_result s = simulate(rates[r], w, SIM_BISECT);
 
 			assert_int_equal(s.right + s.wrong + s.undecided, BISECTIONS);
-			if (s.wrong > BISECTIONS / 100 || s.right < BISECTIONS * 85 / 100)
+			if (s.wrong > BISECTIONS / 100 || s.right < BISECTIONS * 80 / 100)
 				fail_msg("rate %g, carriers %g: %lu right, %lu wrong", rates[r],
 					 carriers[w], s.right, s.wrong);
 		}
