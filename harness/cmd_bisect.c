@@ -8,11 +8,13 @@
 #include "bisect.h"
 #include "bisect_tree.h"
 #include "git.h"
+#include "interrupt.h"
 #include "trial_opts.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/file.h>
 #include <time.h>
@@ -23,6 +25,9 @@ struct bisect_options {
 	bool fix, resume;
 	struct trial_options trials;
 };
+
+#define LOCK_WAIT_MS 30000
+#define LOCK_POLL_MS 100
 
 #define FIELD(name) offsetof(struct bisect_options, name)
 
@@ -154,6 +159,24 @@ static int default_dir(char **out, struct err *err)
 	return 0;
 }
 
+/* What a killed bisection ran holds its lock until it has ended its VMs: a matter of seconds. */
+static int lock_dir(const struct bisect_options *o, const char *dir, int fd, struct err *err)
+{
+	struct pollfd stop = { .fd = interrupt_fd(), .events = POLLIN };
+
+	for (int waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB); waited_ms += LOCK_POLL_MS) {
+		if (errno != EWOULDBLOCK)
+			return err_errno(err, ERR_HARNESS, "%s: lock", dir);
+		if (!o->resume || waited_ms >= LOCK_WAIT_MS)
+			return err_set(err, ERR_INPUT, "%s: a bisection is at work there", dir);
+		if (!waited_ms)
+			log_info("%s: waiting for a bisection there to end", dir);
+		if (poll(&stop, 1, LOCK_POLL_MS) > 0)
+			return err_set(err, ERR_INTERRUPTED, "interrupted");
+	}
+	return 0;
+}
+
 /* The directory, absolute, and a lock on it that is ours while *lock_fd is open. */
 static int open_dir(const struct bisect_options *o, char **dir, int *lock_fd, struct err *err)
 {
@@ -170,9 +193,7 @@ static int open_dir(const struct bisect_options *o, char **dir, int *lock_fd, st
 	*lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	if (*lock_fd < 0)
 		return err_errno(err, ERR_INPUT, "%s", lock);
-	if (flock(*lock_fd, LOCK_EX | LOCK_NB))
-		return err_set(err, ERR_INPUT, "%s: a bisection is at work there", *dir);
-	return 0;
+	return lock_dir(o, *dir, *lock_fd, err);
 }
 
 static int check_options(const struct bisect_options *o, struct err *err)
