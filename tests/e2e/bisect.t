@@ -182,7 +182,7 @@ run "$KVMREPRO" audit --format json "$out/bisect.log"
 check "resumed: the log is whole" jq -e '.unknown_lines == [] and .astray == null' "$T/out"
 
 # The ends are not what they were said to be.
-bisect --good main~15 --bad main~5 --runs 4
+bisect --good main~15 --bad main~5 --runs 7
 status_is 1 "--bad without the crash: exit status 1"
 err_like 'undecided: --bad .* is not bad, but good' "--bad without the crash: said"
 as_found "$tree" "--bad without the crash"
