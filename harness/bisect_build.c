@@ -15,6 +15,8 @@
 #include "kernel/payload.h"
 #include "kernel/signature.h"
 
+#include <nettle/base16.h>
+#include <nettle/sha2.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -52,11 +54,17 @@ static int copy_file(const char *from, const char *to, size_t max_bytes, struct 
 	return fs_write(to, bytes.data, bytes.len, err);
 }
 
+/* signature: of the modules, or "" where there are none. */
 static int keep_modules(const struct bisect *b, const struct bisect_step *s,
-			const struct kernel_image *image, struct err *err)
+			const struct kernel_image *image, char signature[SIGNATURE_BYTES],
+			struct err *err)
 {
 	struct kernel_modules modules = { 0 };
 	int rc = modules_for_image(image, b->config->trials->modules, &modules, err);
+
+	signature[0] = '\0';
+	if (!rc && modules.n)
+		rc = modules_signature(&modules, signature, err);
 
 	for (size_t i = 0; !rc && i < modules.n; i++) {
 		const char *from = modules.v[i].path, *slash = strrchr(from, '/');
@@ -97,8 +105,25 @@ static char *compiler_of(const char *kernel, size_t len)
 	return buf_steal(&out);
 }
 
+/* KVM may be a module: kernels are the same only if what they load is too. */
+static char *with_modules(const char *kernel, const char *modules)
+{
+	struct sha256_ctx ctx;
+	uint8_t digest[SHA256_DIGEST_SIZE];
+	char hex[BASE16_ENCODE_LENGTH(SHA256_DIGEST_SIZE) + 1] = "";
+
+	if (!*modules)
+		return xstrdup(kernel);
+	sha256_init(&ctx);
+	sha256_update(&ctx, strlen(kernel), (const uint8_t *)kernel);
+	sha256_update(&ctx, strlen(modules), (const uint8_t *)modules);
+	sha256_digest(&ctx, sizeof(digest), digest);
+	base16_encode_update(hex, sizeof(digest), digest);
+	return xstrdup(hex);
+}
+
 /* A kernel whose payload cannot be read has its file's hash: equal only to itself. */
-static void sign(struct bisect_step *s, const struct kernel_image *image)
+static void sign(struct bisect_step *s, const struct kernel_image *image, const char *modules)
 {
 	cleanup_buf struct buf kernel = BUF_INIT;
 	char signature[SIGNATURE_BYTES];
@@ -108,12 +133,12 @@ static void sign(struct bisect_step *s, const struct kernel_image *image)
 		free(s->compiler);
 		s->compiler = compiler_of(kernel.data, kernel.len);
 		if (!kernel_signature(kernel.data, kernel.len, signature, &why)) {
-			s->signature = xstrdup(signature);
+			s->signature = with_modules(signature, modules);
 			return;
 		}
 	}
 	log_info("no signature, the file's hash is taken for it: %s", why.msg);
-	s->signature = xstrdup(image->sha256);
+	s->signature = with_modules(image->sha256, modules);
 }
 
 /* Copy what the build made. What is wrong with it is a failed build: nothing to be tested. */
@@ -122,21 +147,40 @@ static int keep(const struct bisect *b, struct bisect_step *s, const char *path,
 	cleanup_free char *to = bisect_kernel_path(b, s);
 	cleanup_free char *dir = xstrndup(to, (size_t)(strrchr(to, '/') - to));
 	struct kernel_image image = { 0 };
+	char modules[SIGNATURE_BYTES];
 
 	if (fs_mkdirs(dir, err))
 		return -1;
 	int rc = kernel_image_open(path, &image, err);
 	if (!rc)
-		rc = keep_modules(b, s, &image, err);
+		rc = keep_modules(b, s, &image, modules, err);
 	if (!rc)
 		rc = copy_file(path, to, KERNEL_IMAGE_BYTES, err);
 	if (!rc)
-		sign(s, &image);
+		sign(s, &image, modules);
 	kernel_image_free(&image);
 	if (!rc || err->kind != ERR_INPUT)
 		return rc;
 	s->build_failure = xstrdup(err->msg);
 	return 0;
+}
+
+/*
+ * Who builds, and when, is the same for all revisions (Documentation/kbuild/reproducible-builds.rst
+ * of Linux): a banner of another length would shift what lies behind it, and one source would give
+ * two signatures. What the user has set stays.
+ */
+static void pin_builds(void)
+{
+	static const char *const pins[][2] = {
+		{ "KBUILD_BUILD_USER", "kvmrepro" },
+		{ "KBUILD_BUILD_HOST", "localhost" },
+		{ "KBUILD_BUILD_VERSION", "1" },
+		{ "KBUILD_BUILD_TIMESTAMP", "Thu Jan  1 00:00:00 UTC 1970" },
+	};
+
+	for (size_t i = 0; i < sizeof(pins) / sizeof(*pins); i++)
+		setenv(pins[i][0], pins[i][1], 0);
 }
 
 int bisect_build(struct bisect *b, struct bisect_step *s, struct err *err)
@@ -149,6 +193,7 @@ int bisect_build(struct bisect *b, struct bisect_step *s, struct err *err)
 
 	if (s->signature || s->build_failure)
 		return 0;
+	pin_builds();
 	if (fs_mkdirs(dir, err) || remove_stale(b, path, err) ||
 	    build_run(b->j->tree, b->config->build, log, &built, err))
 		return -1;
