@@ -120,8 +120,9 @@ static bool end(const char *pid, const char *dir, int64_t deadline_ms)
 	if (fd < 0 || !is_vm(pid) || !works_in(pid, dir))
 		return false;
 	pidfd_send_signal(fd, SIGKILL, NULL, 0);
-	while (!poll(&p, 1, (int)(deadline_ms - clock_ms())) && clock_ms() < deadline_ms)
-		;
+	for (int64_t left; (left = deadline_ms - clock_ms()) > 0;)
+		if (poll(&p, 1, (int)left) > 0)
+			break;
 	return true;
 }
 

@@ -45,6 +45,12 @@ struct trial {
  * before it is final. */
 void trial_pend(struct trial *t, enum outcome_kind kind, const char *title, int64_t quiet_ms);
 
+/* Read what the VM says until the trial is over: result->outcome. */
+int trial_watch(struct trial *t, struct err *err);
+
+/* So many random bytes in hex, with a NUL. At most 32. */
+void trial_random_hex(char *out, size_t bytes);
+
 /* Take one frame. */
 void trial_frame(struct trial *t, const struct agent_frame *frame);
 

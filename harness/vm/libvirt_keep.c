@@ -54,8 +54,10 @@ int libvirt_kept_memory_fd(const struct vm_kept *kept)
 	return kept->memory_fd;
 }
 
-/* One command of QEMU's monitor (docs/interop/qmp-spec of QEMU). */
-static int monitor(struct libvirt_vm *v, const char *command, struct err *err)
+/* One command of QEMU's monitor (docs/interop/qmp-spec of QEMU). status: where its reply must say
+ * "status", that; else NULL. */
+static int monitor_status(struct libvirt_vm *v, const char *command, const char *status,
+			  struct err *err)
 {
 	char *text = NULL;
 
@@ -67,9 +69,19 @@ static int monitor(struct libvirt_vm *v, const char *command, struct err *err)
 	int rc = error || !reply ? err_set(err, ERR_HARNESS, "QEMU's monitor: %s",
 					   desc ? desc : "no sense in its reply")
 				 : 0;
+	const char *is =
+		json_string_value(json_object_get(json_object_get(reply, "return"), "status"));
+	if (!rc && status && (!is || strcmp(is, status)))
+		rc = err_set(err, ERR_HARNESS, "QEMU's monitor: '%.40s' where '%s' was expected",
+			     is ? is : "nothing", status);
 	json_decref(reply);
 	free(text);
 	return rc;
+}
+
+static int monitor(struct libvirt_vm *v, const char *command, struct err *err)
+{
+	return monitor_status(v, command, NULL, err);
 }
 
 static int leave_memory_out(struct libvirt_vm *v, struct err *err)
@@ -125,7 +137,7 @@ static int read_all(int fd, struct buf *out, int64_t deadline_ms, struct err *er
 		ssize_t n = read(fd, chunk, sizeof(chunk));
 		if (n == 0)
 			return 0;
-		if (n < 0 && errno != EAGAIN)
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
 			return err_errno(err, ERR_HARNESS, "reading a VM's state");
 		if (n > 0)
 			buf_add(out, chunk, (size_t)n);
@@ -149,9 +161,7 @@ static int take_state(struct libvirt_vm *v, struct buf *devices, struct err *err
 	    listener_accept(listen_fd, path, deadline, &fd, err) ||
 	    read_all(fd, devices, deadline, err))
 		return -1;
-	if (!devices->len)
-		return err_set(err, ERR_HARNESS, "QEMU gives nothing of the VM's state");
-	return 0;
+	return monitor_status(v, "{\"execute\":\"query-migrate\"}", "completed", err);
 }
 
 int libvirt_keep(struct vm *vm, struct vm_kept **out, struct err *err)
