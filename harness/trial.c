@@ -16,8 +16,11 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #define QUIET_MS          1000   /* at least so long: a report without an end marker is over */
 #define COMPLETE_QUIET_MS 60     /* what follows the end of a report at once is evidence too */
