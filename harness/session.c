@@ -14,6 +14,8 @@
  * ignore_loglevel: warnings reach the console whatever the configuration or "quiet" says.
  * printk.devkmsg=off: a reproducer cannot write a crash into the kernel's log.
  * nested: where KVM is built in, its parameter can only be given here.
+ * no_timer_check: a busy host makes the kernel's check of its timer fail, and it panics; for guests
+ * of KVM it leaves the check out by itself (arch/x86/kernel/kvm.c, paravirt_ops_setup()).
  * cryptomgr.notests, pty.legacy_count: shorten the boot (docs/boot.md has the seconds); no code
  * that a reproducer can reach depends on either. A kernel that has neither ignores them: names with
  * a dot are modules' parameters.
@@ -21,7 +23,7 @@
 #define KERNEL_ARGUMENTS                                                                           \
 	"console=ttyS0,115200 ignore_loglevel printk.devkmsg=off "                                 \
 	"kvm_amd.nested=1 kvm_intel.nested=1 "                                                     \
-	"cryptomgr.notests pty.legacy_count=0"
+	"no_timer_check cryptomgr.notests pty.legacy_count=0"
 
 /* COMMAND_LINE_SIZE, arch/x86/include/asm/setup.h; with its NUL. */
 #define CMDLINE_BYTES 2048
