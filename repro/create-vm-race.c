@@ -13,7 +13,7 @@
 
 #include "kvmrepro/kvm.h"
 
-#define ROUNDS  12
+#define ROUNDS  8
 #define THREADS 4
 
 static pthread_barrier_t gate;
