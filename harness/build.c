@@ -53,20 +53,16 @@ static int guard(pid_t child, const sigset_t *awaited)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-static _Noreturn void supervise(const char *dir, const char *command, int log_fd, pid_t parent)
+/* The signals that are awaited are blocked already; what came since fork() is pending. */
+static _Noreturn void supervise(const char *dir, const char *command, int log_fd, pid_t parent,
+				const sigset_t *awaited, const sigset_t *before)
 {
-	sigset_t awaited, before;
-
-	sigemptyset(&awaited);
-	sigaddset(&awaited, SIGTERM);
-	sigaddset(&awaited, SIGCHLD);
 	signal(SIGINT, SIG_DFL);
 	signal(SIGHUP, SIG_DFL);
 	signal(SIGTERM, SIG_DFL);
 	signal(SIGPIPE, SIG_DFL);
 	signal(SIGCHLD, SIG_DFL);
-	sigprocmask(SIG_BLOCK, &awaited, &before);
-	setpgid(0, 0);
+	setsid();
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent || chdir(dir))
 		_exit(126);
@@ -77,8 +73,30 @@ static _Noreturn void supervise(const char *dir, const char *command, int log_fd
 	close_range(STDERR_FILENO + 1, ~0U, 0);
 	pid_t child = fork();
 	if (!child)
-		become_shell(command, &before);
-	_exit(child < 0 ? 126 : guard(child, &awaited));
+		become_shell(command, before);
+	_exit(child < 0 ? 126 : guard(child, awaited));
+}
+
+/*
+ * The signals that the child awaits are blocked across fork(): SIGTERM would be lost in the handler
+ * that the child has from us, if it came before the child is ready for it.
+ */
+static pid_t start(const char *dir, const char *command, int log_fd)
+{
+	sigset_t awaited, before;
+	pid_t parent = getpid();
+
+	sigemptyset(&awaited);
+	sigaddset(&awaited, SIGTERM);
+	sigaddset(&awaited, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &awaited, &before);
+	pid_t pid = fork();
+	if (!pid)
+		supervise(dir, command, log_fd, parent, &awaited, &before);
+	int saved = errno;
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	errno = saved;
+	return pid;
 }
 
 /* 1: it has ended; 0: a signal asked us to stop first. */
@@ -103,16 +121,15 @@ int build_run(const char *dir, const char *command, const char *log_path, bool *
 {
 	cleanup_fd int log_fd =
 		open(log_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
-	pid_t parent = getpid();
 	int status;
 
 	if (log_fd < 0)
 		return err_errno(err, ERR_HARNESS, "%s", log_path);
-	pid_t pid = fork();
+	if (interrupt_signal())
+		return err_set(err, ERR_INTERRUPTED, "interrupted");
+	pid_t pid = start(dir, command, log_fd);
 	if (pid < 0)
 		return err_errno(err, ERR_HARNESS, "fork");
-	if (!pid)
-		supervise(dir, command, log_fd, parent);
 	int rc = wait_or_stop(pid, err);
 	if (rc <= 0)
 		kill(pid, SIGTERM);

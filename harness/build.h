@@ -10,9 +10,10 @@
  * Run "sh -c COMMAND" in dir, standard output and standard error to a new file at log_path. *built:
  * whether it ended with 0. ERR_INTERRUPTED when a signal asked us to stop (interrupt.h).
  *
- * The command has a process group of its own, which is ended with us: when a signal asks us to
- * stop, and when we die of SIGKILL. It is asked first (SIGTERM: make removes what it has half
- * written) and killed 5 s later.
+ * The command has a session of its own, without a terminal: what would ask the user something fails
+ * instead of being stopped. Its process group is ended with us: when a signal asks us to stop, also
+ * one that came before, and when we die of SIGKILL. It is asked first (SIGTERM: make removes what
+ * it has half written) and killed 5 s later.
  */
 int build_run(const char *dir, const char *command, const char *log_path, bool *built,
 	      struct err *err);
