@@ -15,8 +15,9 @@
 #define GIT_OUTPUT_BYTES ((size_t)64 << 20)
 
 /*
- * Run "git -C tree ARG..." (args ends with NULL) to its end: in a process group of its own, for a
- * ^C must not leave half a checkout; in the C locale; without the caller's GIT_DIR and its kin.
+ * Run "git -C tree ARG..." (args ends with NULL) to its end: in a session of its own, for a ^C must
+ * not leave half a checkout, and a question on the terminal must fail, not wait; in the C locale;
+ * without the caller's GIT_DIR and its kin.
  * Standard output is added to out, which may be NULL. *status gets git's exit status, if status is
  * not NULL; otherwise anything but 0 is an error with git's own last words in it (ERR_INPUT: it is
  * the user's tree).
