@@ -41,6 +41,7 @@ static json_t *repros_json(const struct reproducers *repros)
 
 		json_put(o, "name", json_text(r->name));
 		json_put(o, "sha256", json_text(r->sha256));
+		json_put(o, "program", json_text(r->elf_sha256));
 		json_put(o, "duration_ms", json_integer(r->duration_ms));
 		json_array_append_new(all, o);
 	}

@@ -276,6 +276,7 @@ static int resolve_file(const char *path, struct reproducer *out, struct buf *di
 	struct buf *elf = ends_in_c(path) ? &program : &file;
 	if (reproducer_check_elf(path, elf->data, elf->len, err))
 		return -1;
+	hash(elf, out->elf_sha256);
 	out->path = xstrdup(path);
 	out->elf_bytes = elf->len;
 	out->elf = buf_steal(elf);

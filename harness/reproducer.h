@@ -35,6 +35,7 @@ struct reproducer {
 	char *elf;  /* the program; NULL if bundled (it is part of the guest's init) */
 	size_t elf_bytes;
 	char sha256[65]; /* of the file named by path (the source, if it is a .c); "" if bundled */
+	char elf_sha256[65]; /* of the program: headers and compiler count too; "" if bundled */
 };
 
 struct reproducers {

@@ -109,6 +109,27 @@ judge four good --expect "WARNING in kvm_b"
 err_like 'not run again' "with the runs of both times it is decided"
 out_like '^run #19: OK$' "and all of them are shown"
 
+# A reproducer of the user's is what it was compiled to, not its file alone.
+recording user OK OK OK OK OK OK OK OK OK OK
+sed -i 's/name=create-vm/name=mine/' "$T"/user/trial-*/agent.log
+printf '#include "local.h"\nint main(void) { return ANSWER; }\n' >"$T/mine.c"
+echo '#define ANSWER 0' >"$T/local.h"
+mine() {
+	ln -sfn user "$T/now"
+	run "$KVMREPRO" run --kernel "$T/one" --engine "replay:$T/now" --repro "$T/mine.c" \
+		--jobs 1 --runs 10 --state "$T/mine.json"
+}
+mine
+err_like 'run #9: ' "a .c file: it is run"
+mine
+err_like 'not run again' "a .c file compiled again: it is not run again"
+echo '#define ANSWER 1' >"$T/local.h"
+mine
+err_like 'run #9: ' "another header that it includes: it is run"
+echo '#define ANSWER 0' >"$T/local.h"
+CC='cc -DOTHER -O2 -fno-inline -g' mine
+err_like 'run #9: ' "another compiler: it is run"
+
 # A title beside the target.
 rm "$T/state.json"
 recording both kvm_b kvm_b kvm_b kvm_b kvm_b kvm_b kvm_b kvm_b kvm_b kvm_c

@@ -162,6 +162,7 @@ static void test_names(void **state)
 	assert_memory_equal(list.v[0].elf, elf, len);
 	assert_int_equal(list.v[0].duration_ms, REPRODUCER_DURATION_MS);
 	assert_int_equal(strlen(list.v[0].sha256), 64);
+	assert_int_equal(strlen(list.v[0].elf_sha256), 64);
 	assert_int_equal(list.v[0].needs, NEEDS_ANY);
 	assert_false(list.v[0].bundled);
 	reproducers_free(&list);
