@@ -72,10 +72,24 @@ int bisect_tree_start(const char *tree, bool fix, struct err *err)
 	return git(tree, NULL, NULL, err, "bisect", "start");
 }
 
-/* The tree was clean when it all began: what differs now is the build's doing. */
+/* changes, or "changes-2" and so on before its suffix: what was kept before is not overwritten. */
+static char *fresh_name(const char *changes)
+{
+	const char *dot = strrchr(changes, '.');
+	char *name = xstrdup(changes);
+
+	for (unsigned i = 2; fs_exists(name); i++) {
+		free(name);
+		name = xasprintf("%.*s-%u%s", (int)(dot - changes), changes, i, dot);
+	}
+	return name;
+}
+
+/* The tree was clean when it all began: what differs now is the build's doing, or the user's in the
+ * meantime. */
 static int undo_changes(const char *tree, const char *changes, struct err *err)
 {
-	cleanup_free char *name = NULL;
+	cleanup_free char *name = NULL, *kept = fresh_name(changes);
 	cleanup_buf struct buf patch = BUF_INIT;
 
 	if (git_dirty(tree, &name, err))
@@ -83,11 +97,11 @@ static int undo_changes(const char *tree, const char *changes, struct err *err)
 	if (!name)
 		return 0;
 	if (git(tree, &patch, NULL, err, "diff", "--binary", "--no-color", "--no-ext-diff",
-		"HEAD") ||
-	    fs_write(changes, patch.data, patch.len, err))
+		"--no-textconv", "HEAD") ||
+	    fs_write(kept, patch.data, patch.len, err))
 		return -1;
 	log_info("tracked files were changed since the checkout (%s): undone, and kept as %s", name,
-		 changes);
+		 kept);
 	return git(tree, NULL, NULL, err, "reset", "--quiet", "--hard");
 }
 

@@ -184,8 +184,10 @@ for i in $(seq 12); do
 		--runs 2 --policy syzbot --state "$T/state.json" >/dev/null 2>"$T/err-$i" &
 done
 wait
-check "twelve at once: every one is kept" jq_state \
-	'[.questions[0].kernels[].judgements[]] | length == 12'
+# One that began when its kernel had been judged was told so, and added nothing.
+recalled=$(cat "$T"/err-* | grep -c 'not run again')
+check "twelve at once: every one is kept ($recalled not run again)" jq_state \
+	"[.questions[0].kernels[].judgements[]] | length == 12 - $recalled"
 check "twelve at once: of seven kernels" jq_state '.questions[0].kernels | length == 7'
 check "no temporary file is left" test -z "$(find "$T" -maxdepth 1 -name '*.tmp')"
 
