@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "bisect_tree.h"
+#include "report/json.h"
 
 #include <string.h>
 
@@ -58,19 +59,6 @@ static const struct field journal_fields[] = {
 	{ 0 },
 };
 
-static json_t *text(const char *s)
-{
-	cleanup_buf struct buf b = BUF_INIT;
-
-	if (!s)
-		return json_null();
-	json_t *value = json_string(s);
-	if (value)
-		return value;
-	buf_add_escaped(&b, s, strlen(s)); /* not UTF-8: a commit's subject may be anything */
-	return json_stringn_nocheck(b.data, b.len);
-}
-
 static json_t *save(const struct field *fields, const void *from)
 {
 	json_t *o = json_object();
@@ -80,16 +68,16 @@ static json_t *save(const struct field *fields, const void *from)
 
 		switch (f->kind) {
 		case TEXT:
-			json_object_set_new(o, f->name, text(*(char *const *)at));
+			json_put(o, f->name, json_text(*(char *const *)at));
 			break;
 		case FLAG:
-			json_object_set_new(o, f->name, json_boolean(*(const bool *)at));
+			json_put(o, f->name, json_boolean(*(const bool *)at));
 			break;
 		case WHOLE:
-			json_object_set_new(o, f->name, json_integer(*(const long *)at));
+			json_put(o, f->name, json_integer(*(const long *)at));
 			break;
 		case REAL:
-			json_object_set_new(o, f->name, json_real(*(const double *)at));
+			json_put(o, f->name, json_real(*(const double *)at));
 			break;
 		}
 	}
@@ -144,10 +132,10 @@ static json_t *family_json(const struct family *family)
 		const struct family_member *m = &family->v[i];
 		json_t *o = json_object();
 
-		json_object_set_new(o, "title", text(m->title));
-		json_object_set_new(o, "type", text(m->type));
-		json_object_set_new(o, "stack", text(m->stack));
-		json_object_set_new(o, "kin", text(kinship_name(m->kin)));
+		json_put(o, "title", json_text(m->title));
+		json_put(o, "type", json_text(m->type));
+		json_put(o, "stack", json_text(m->stack));
+		json_put(o, "kin", json_text(kinship_name(m->kin)));
 		json_array_append_new(list, o);
 	}
 	return list;
@@ -177,13 +165,13 @@ int bisect_journal_store(const struct bisect_journal *j, struct err *err)
 	for (size_t i = 0; i < j->n_steps; i++) {
 		json_t *s = save(step_fields, &j->steps[i]);
 
-		json_object_set_new(s, "verdict", text(verdict_name(j->steps[i].verdict)));
+		json_put(s, "verdict", json_text(verdict_name(j->steps[i].verdict)));
 		json_array_append_new(steps, s);
 	}
-	json_object_set_new(o, "version", json_integer(VERSION));
+	json_put(o, "version", json_integer(VERSION));
 	json_object_set(o, "argv", j->argv);
-	json_object_set_new(o, "family", family_json(&j->family));
-	json_object_set_new(o, "steps", steps);
+	json_put(o, "family", family_json(&j->family));
+	json_put(o, "steps", steps);
 	cleanup_free char *all = json_dumps(o, JSON_INDENT(2));
 	json_decref(o);
 	if (!all)

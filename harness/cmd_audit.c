@@ -5,15 +5,15 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
-#include "base/log.h"
+#include "report/json.h"
+#include "report/run_json.h"
+#include "trial_opts.h"
 
-#include <jansson.h>
 #include <string.h>
 
 struct audit_options {
-	const char *policy, *format;
-	double alpha, rate;
-	long min_hits;
+	struct trial_options trials; /* what makes the policy, of them */
+	const char *format;
 	struct opt_list expect;
 };
 
@@ -25,50 +25,16 @@ static const struct opt audit_opts[] = {
 	{ "expect", OPT_LIST, FIELD(expect), "TITLE", 0, 0, NULL, NULL,
 	  "the crash that was looked for, or /PCRE/; may be given more than once [the one that "
 	  "most runs of the first revision ended in]" },
-	{ "policy", OPT_CHOICE, FIELD(policy), "WHICH", 0, 0, policy_names, "bayes",
-	  "how outcomes become a verdict" },
-	{ "alpha", OPT_SHARE, FIELD(alpha), "CHANCE", 0, 0, NULL, "0.01",
-	  "good when the crash hid with no greater chance" },
-	{ "rate", OPT_SHARE, FIELD(rate), "SHARE", 0, 0, NULL, "0.5",
-	  "the share of runs that show the crash, where the first revision does not say it" },
-	{ "min-hits", OPT_NUMBER, FIELD(min_hits), "N", 1, 1000, NULL, "1",
-	  "so many runs with the crash make a revision bad" },
+	POLICY_OPTS(struct audit_options),
+	ALPHA_OPT(struct audit_options),
 	{ "format", OPT_CHOICE, FIELD(format), "WHICH", 0, 0, formats, "text",
 	  "what standard output gets; json is one object a log, in a line of its own" },
 	{ 0 },
 };
 
-/* A log's bytes as JSON text: what is not UTF-8 is escaped. */
-static json_t *text(const char *s)
-{
-	cleanup_buf struct buf b = BUF_INIT;
-
-	if (!s)
-		return json_null();
-	json_t *value = json_string(s);
-	if (value)
-		return value;
-	buf_add_escaped(&b, s, strlen(s));
-	return json_stringn_nocheck(b.data, b.len);
-}
-
 static json_t *number(size_t n)
 {
 	return json_integer((json_int_t)n);
-}
-
-static json_t *tally_json(const struct tally *t)
-{
-	json_t *o = json_object();
-
-	json_object_set_new(o, "runs", number(t->runs));
-	json_object_set_new(o, "clean", number(t->clean));
-	json_object_set_new(o, "hits", number(t->hits));
-	json_object_set_new(o, "others", number(t->others));
-	json_object_set_new(o, "possible", number(t->possible));
-	json_object_set_new(o, "boot", number(t->boot));
-	json_object_set_new(o, "infra", number(t->infra));
-	return o;
 }
 
 static void reason_of(const struct audit *audit, const struct bisect_revision *r,
@@ -90,21 +56,21 @@ static json_t *revision_json(const struct bisect_log *log, const struct audit *a
 	json_t *o = json_object();
 
 	reason_of(audit, r, a, &reason);
-	json_object_set_new(o, "hash", text(r->hash));
-	json_object_set_new(o, "name", text(r->name));
-	json_object_set_new(o, "subject", text(r->subject));
-	json_object_set_new(o, "line", number(r->line));
-	json_object_set_new(o, "compiler", text(r->compiler));
-	json_object_set_new(o, "signature", text(r->signature));
-	json_object_set_new(o, "log", r->word ? text(bisect_word_name(r->word)) : json_null());
-	json_object_set_new(o, "log_line", r->word_line ? number(r->word_line) : json_null());
-	json_object_set_new(o, "verdict",
-			    a->judged ? text(verdict_name(a->decision.verdict)) : json_null());
-	json_object_set_new(o, "reason", text(reason.data));
-	json_object_set_new(o, "hidden", a->judged ? json_real(a->decision.hidden) : json_null());
-	json_object_set_new(o, "tally", a->judged ? tally_json(&a->tally) : json_null());
-	json_object_set_new(o, "finding", text(audit_finding_name(a->finding)));
-	json_object_set_new(o, "off_path", json_boolean(a->off_path));
+	json_put(o, "hash", json_text(r->hash));
+	json_put(o, "name", json_text(r->name));
+	json_put(o, "subject", json_text(r->subject));
+	json_put(o, "line", number(r->line));
+	json_put(o, "compiler", json_text(r->compiler));
+	json_put(o, "signature", json_text(r->signature));
+	json_put(o, "log", r->word ? json_text(bisect_word_name(r->word)) : json_null());
+	json_put(o, "log_line", r->word_line ? number(r->word_line) : json_null());
+	json_put(o, "verdict",
+		 a->judged ? json_text(verdict_name(a->decision.verdict)) : json_null());
+	json_put(o, "reason", json_text(reason.data));
+	json_put(o, "hidden", a->judged ? json_real(a->decision.hidden) : json_null());
+	json_put(o, "tally", a->judged ? run_json_tally(&a->tally) : json_null());
+	json_put(o, "finding", json_text(audit_finding_name(a->finding)));
+	json_put(o, "off_path", json_boolean(a->off_path));
 	return o;
 }
 
@@ -115,9 +81,9 @@ static json_t *family_json(const struct bisect_log *log, const struct audit *aud
 	for (size_t i = 0; i < audit->family.n; i++) {
 		json_t *o = json_object();
 
-		json_object_set_new(o, "title", text(audit->family.v[i].title));
-		json_object_set_new(o, "kin", text(kinship_name(audit->family.v[i].kin)));
-		json_object_set_new(o, "since", text(log->revisions[audit->since[i]].hash));
+		json_put(o, "title", json_text(audit->family.v[i].title));
+		json_put(o, "kin", json_text(kinship_name(audit->family.v[i].kin)));
+		json_put(o, "since", json_text(log->revisions[audit->since[i]].hash));
 		json_array_append_new(list, o);
 	}
 	return list;
@@ -133,25 +99,24 @@ static int print_json(const char *path, const struct bisect_log *log, const stru
 	for (size_t i = 0; i < log->n_strays; i++) {
 		json_t *s = json_object();
 
-		json_object_set_new(s, "line", number(log->strays[i].line));
-		json_object_set_new(s, "text", text(log->strays[i].text));
-		json_object_set_new(s, "why", text(log->strays[i].why));
+		json_put(s, "line", number(log->strays[i].line));
+		json_put(s, "text", json_text(log->strays[i].text));
+		json_put(s, "why", json_text(log->strays[i].why));
 		json_array_append_new(strays, s);
 	}
-	json_object_set_new(o, "file", text(path));
-	json_object_set_new(o, "search", text(log->fix ? "fix" : "cause"));
-	json_object_set_new(o, "policy", text(policy_names[audit->policy.kind]));
-	json_object_set_new(o, "target", text(audit->target));
-	json_object_set_new(o, "family", family_json(log, audit));
-	json_object_set_new(o, "assumed_runs",
-			    audit->assumed_runs ? number(audit->assumed_runs) : json_null());
-	json_object_set_new(o, "revisions", revisions);
-	json_object_set_new(o, "astray",
-			    audit->astray < log->n_revisions
-				    ? text(log->revisions[audit->astray].hash)
-				    : json_null());
-	json_object_set_new(o, "culprit", text(log->culprit));
-	json_object_set_new(o, "unknown_lines", strays);
+	json_put(o, "file", json_text(path));
+	json_put(o, "search", json_text(log->fix ? "fix" : "cause"));
+	json_put(o, "policy", json_text(policy_names[audit->policy.kind]));
+	json_put(o, "target", json_text(audit->target));
+	json_put(o, "family", family_json(log, audit));
+	json_put(o, "assumed_runs",
+		 audit->assumed_runs ? number(audit->assumed_runs) : json_null());
+	json_put(o, "revisions", revisions);
+	json_put(o, "astray",
+		 audit->astray < log->n_revisions ? json_text(log->revisions[audit->astray].hash)
+						  : json_null());
+	json_put(o, "culprit", json_text(log->culprit));
+	json_put(o, "unknown_lines", strays);
 	cleanup_free char *line = json_dumps(o, JSON_COMPACT);
 	json_decref(o);
 	if (!line)
@@ -297,12 +262,7 @@ static int audit_one(const struct audit_options *o, const char *path, const stru
 static int audit_main(const void *opts, int argc, char **argv, struct err *err)
 {
 	const struct audit_options *o = opts;
-	const struct policy policy = {
-		.kind = policy_kind_of(o->policy),
-		.alpha = o->alpha,
-		.rate = o->rate,
-		.min_hits = (size_t)o->min_hits,
-	};
+	const struct policy policy = trial_opts_policy(&o->trials);
 	struct filter expect;
 	bool astray = false;
 

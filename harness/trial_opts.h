@@ -29,6 +29,10 @@ extern const char *const trial_opts_accels[], *const trial_opts_boots[];
 	}
 
 /* clang-format off */
+#define ALPHA_OPT(type)                                                                            \
+	TRIAL_OPT(type, "alpha", OPT_SHARE, alpha, "CHANCE", 0, 0, NULL, "0.01",                   \
+		"good is a kernel where the crash hid with no greater chance")
+
 #define TRIAL_OPTS(type)                                                                           \
 	TRIAL_OPT(type, "repro", OPT_LIST, repros, "WHAT", 0, 0, NULL, NULL,                       \
 		"a reproducer: a bundled name ('kvmrepro repro list'), a .c file, or a static ELF " \
@@ -60,8 +64,7 @@ extern const char *const trial_opts_accels[], *const trial_opts_boots[];
 		"what runs the VM: auto, libvirt, bochs, or replay:DIR (a recorded run or trial)"), \
 	TRIAL_OPT(type, "connect", OPT_STRING, connect, "URI", 0, 0, NULL, NULL,                   \
 		"libvirt connection, such as qemu:///system [the embedded driver]"),               \
-	TRIAL_OPT(type, "alpha", OPT_SHARE, alpha, "CHANCE", 0, 0, NULL, "0.01",                   \
-		"good is a kernel where the crash hid with no greater chance"),                    \
+	ALPHA_OPT(type),                                                                           \
 	TRIAL_OPT(type, "verbose", OPT_FLAG, verbose, NULL, 0, 0, NULL, NULL,                      \
 		"show each step, and the console as it comes, on standard error")
 

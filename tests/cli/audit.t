@@ -75,6 +75,10 @@ run "$KVMREPRO" audit "$data/old.log" "$data/new-fix.log"
 status_is 1 "two logs: exit status 1 if one is astray"
 out_like "^$data/new-fix.log:\$" "two logs: each with its name"
 
+# The policy's options are run's, with its bounds.
+run "$KVMREPRO" audit --min-hits 100000 --format json "$data/old.log"
+check "--min-hits as large as run's: nothing is bad" jq -e 'all(.revisions[]; .verdict != "bad")' "$T/out"
+
 # What cannot be used.
 run "$KVMREPRO" audit
 status_is 129 "no log: exit status 129"
