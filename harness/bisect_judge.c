@@ -316,7 +316,7 @@ static int confirm_here(void *opaque, struct err *err)
 					       .out = own[3 * i + 1],
 					       .known = &b->j->family };
 		/* What one boot's memory had in it must not make a culprit. */
-		jk[i].session.boot_once = false;
+		jk[i].session.boot_once = jk[i].session.keep_state = false;
 	}
 	int rc = judge_kernels(&jo, jk, n, jm, err);
 	if (!rc) {

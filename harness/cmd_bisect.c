@@ -53,7 +53,7 @@ static const struct opt bisect_opts[] = {
 	  "go on with the bisection in --out, which is all that is needed then: the rest is in "
 	  "its journal" },
 	TRIAL_OPTS(struct bisect_options),
-	BOOT_OPT(struct bisect_options, "once"),
+	BOOT_OPTS(struct bisect_options, "once"),
 	POLICY_OPTS(struct bisect_options),
 	{ 0 },
 };

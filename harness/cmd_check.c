@@ -38,7 +38,7 @@ static const struct opt check_opts[] = {
 	{ "runs", OPT_NUMBER, FIELD(runs), "N", 1, 100000, NULL, "30",
 	  "how many trials of each kernel at most" },
 	TRIAL_OPTS(struct check_options),
-	BOOT_OPT(struct check_options, "once"),
+	BOOT_OPTS(struct check_options, "once"),
 	{ "out", OPT_STRING, FIELD(out), "DIR", 0, 0, NULL, NULL,
 	  "where the evidence is kept [a new directory under $XDG_STATE_HOME/kvmrepro/runs]" },
 	{ "format", OPT_CHOICE, FIELD(format), "WHICH", 0, 0, formats, "text",

@@ -27,7 +27,7 @@ static const struct opt run_opts[] = {
 	{ "stop-early", OPT_FLAG, FIELD(stop_early), NULL, 0, 0, NULL, NULL,
 	  "end as soon as the verdict is decided, and make no further trials" },
 	TRIAL_OPTS(struct run_options),
-	BOOT_OPT(struct run_options, "each"),
+	BOOT_OPTS(struct run_options, "each"),
 	POLICY_OPTS(struct run_options),
 	{ "vmlinux", OPT_STRING, FIELD(vmlinux), "FILE", 0, 0, NULL, NULL,
 	  "the kernel with debug information: add source lines and inlined functions to reports" },

@@ -354,7 +354,8 @@ static int open_origin(struct subject *s, struct origin **out, struct err *err)
 
 	if (store_begin_boot(&s->store, &console, err))
 		return -1;
-	*out = origin_new(s->session.engine, console);
+	*out = origin_new(s->session.engine, console,
+			  s->kernel->session.keep_state ? s->session.image.sha256 : NULL);
 	return 0;
 }
 

@@ -7,8 +7,13 @@
 
 struct origin;
 
-/* console_path: where the console of the boot that is kept goes; copied. */
-struct origin *origin_new(const struct engine *engine, const char *console_path);
+/*
+ * console_path: where the console of the boot that is kept goes. kernel_sha256: of the kernel's
+ * file, where the state is to be kept for later calls of the program too, and taken from earlier
+ * ones (kept.h); else NULL. Both are copied.
+ */
+struct origin *origin_new(const struct engine *engine, const char *console_path,
+			  const char *kernel_sha256);
 
 /* All trials have ended. */
 void origin_free(struct origin *origin);
@@ -21,5 +26,12 @@ void origin_free(struct origin *origin);
  */
 int origin_begin(struct origin *origin, struct trial_config *config, unsigned number,
 		 const char *console_path, struct trial_result *out, struct err *err);
+
+/*
+ * A trial with what origin_begin() gave has ended. A state of an earlier call that gave an infra
+ * problem is not used again: the next trial that begins boots.
+ */
+void origin_end(struct origin *origin, const struct trial_config *config,
+		const struct trial_result *result);
 
 #endif

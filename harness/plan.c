@@ -47,7 +47,10 @@ static int make_trial(const struct plan_kernel *k, struct trial_config *trial, u
 
 	if (rc < 1)
 		return rc;
-	return trial_run(trial, number, console, result, err);
+	rc = trial_run(trial, number, console, result, err);
+	if (!rc && k->origin)
+		origin_end(k->origin, trial, result);
+	return rc;
 }
 
 static int run_one(struct crew *crew, size_t kernel, unsigned number, struct err *err)

@@ -144,6 +144,9 @@ int session_prepare(const struct session_options *options, struct session *sessi
 		    struct buf *diag, struct err *err)
 {
 	*session = (struct session){ .initramfs = BUF_INIT };
+	if (options->keep_state && !options->boot_once)
+		return err_set(err, ERR_INPUT,
+			       "--keep-state: with --boot each there is no state to keep");
 	if (choose_engine(options, session, err) ||
 	    filter_init(options->expect, options->n_expect, options->ignore, options->n_ignore,
 			&session->filter, err) ||

@@ -39,6 +39,7 @@ struct session_options {
 	unsigned boot_timeout_s;    /* 0: by accelerator */
 	unsigned memory_mib, vcpus; /* 0: by engine */
 	bool boot_once;             /* trials begin from one boot's kept state */
+	bool keep_state;            /* which is one of an earlier call, or is kept for later ones */
 	bool live;
 };
 

@@ -131,6 +131,14 @@ void trial_result_free(struct trial_result *result);
 int trial_boot(const struct trial_config *config, unsigned number, const char *console_path,
 	       struct trial_start *start, char **why, struct trial_result *out, struct err *err);
 
+/* The plan of the guest with that token: what follows config->initramfs. out must be empty. */
+int trial_plan(const struct trial_config *config, const char *token, struct buf *out,
+	       struct err *err);
+
+/* Make the file start->initrd, as it was for the boot, for a start from elsewhere. */
+int trial_start_initrd(const struct trial_config *config, struct trial_start *start,
+		       struct err *err);
+
 void trial_start_free(const struct engine *engine, struct trial_start *start);
 
 #endif

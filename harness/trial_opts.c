@@ -26,6 +26,7 @@ struct session_options trial_opts_session(const struct trial_options *trials, co
 		.memory_mib = (unsigned)trials->memory,
 		.vcpus = (unsigned)trials->smp,
 		.boot_once = trials->boot && !strcmp(trials->boot, "once"),
+		.keep_state = trials->keep_state,
 		.live = trials->verbose,
 	};
 }

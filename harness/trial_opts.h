@@ -17,7 +17,7 @@ struct trial_options {
 	struct opt_list repros, expect, ignore;
 	long jobs, duration, boot_timeout, memory, smp, min_hits;
 	double alpha, rate;
-	bool verbose;
+	bool keep_state, verbose;
 };
 
 extern const char *const trial_opts_accels[], *const trial_opts_boots[];
@@ -69,10 +69,13 @@ extern const char *const trial_opts_accels[], *const trial_opts_boots[];
 		"show each step, and the console as it comes, on standard error")
 
 /* Where trials begin; def: "each" or "once". */
-#define BOOT_OPT(type, def)                                                                        \
+#define BOOT_OPTS(type, def)                                                                       \
 	TRIAL_OPT(type, "boot", OPT_CHOICE, boot, "WHEN", 0, 0, trial_opts_boots, def,             \
 		"each: every trial boots; once: one boot is kept when its canary has passed, and "  \
-		"every trial begins from that state")
+		"every trial begins from that state"),                                             \
+	TRIAL_OPT(type, "keep-state", OPT_FLAG, keep_state, NULL, 0, 0, NULL, NULL,                \
+		"of --boot once: keep the state for later calls, and begin from that of an earlier one " \
+		"if kernel, guest and VM are the same")
 
 /* How one kernel is judged by itself. */
 #define POLICY_OPTS(type)                                                                          \

@@ -13,20 +13,26 @@
 #include <string.h>
 #include <unistd.h>
 
-static int make_initrd(struct trial *t, const char *path, struct err *err)
+int trial_plan(const struct trial_config *c, const char *token, struct buf *out, struct err *err)
 {
-	const struct trial_config *c = t->config;
 	const struct initramfs_spec spec = {
-		.token = t->token,
+		.token = token,
 		.detector_ms = c->limits.detector_ms,
 		.stuck_ms = c->limits.stuck_ms,
 		.modules = c->modules,
 		.repros = c->repros->v,
 		.n_repros = c->repros->n,
 	};
+
+	return initramfs_build_plan(&spec, out, err);
+}
+
+static int make_initrd(const struct trial_config *c, const char *token, const char *path,
+		       struct err *err)
+{
 	cleanup_buf struct buf plan = BUF_INIT;
 
-	if (initramfs_build_plan(&spec, &plan, err))
+	if (trial_plan(c, token, &plan, err))
 		return -1;
 	cleanup_file FILE *f = fopen(path, "we");
 	if (!f || fwrite(c->initramfs->data, 1, c->initramfs->len, f) != c->initramfs->len ||
@@ -196,7 +202,7 @@ int trial_run(const struct trial_config *config, unsigned number, const char *co
 		begin_from(&t, config->start);
 	} else {
 		trial_random_hex(t.token, PROTO_TOKEN_CHARS / 2);
-		rc = make_initrd(&t, own, err);
+		rc = make_initrd(config, t.token, own, err);
 	}
 	if (!rc)
 		rc = make_and_run(&t, config->start ? config->start->initrd : own, console_path,
@@ -256,7 +262,7 @@ int trial_boot(const struct trial_config *config, unsigned number, const char *c
 	boot.start = NULL;
 	begin(&t, number);
 	trial_random_hex(t.token, PROTO_TOKEN_CHARS / 2);
-	int rc = make_initrd(&t, initrd, err);
+	int rc = make_initrd(config, t.token, initrd, err);
 	if (!rc)
 		rc = make_and_run(&t, initrd, console_path, err);
 	free(t.module_why);
@@ -276,15 +282,22 @@ int trial_boot(const struct trial_config *config, unsigned number, const char *c
 	return rc ? -1 : ready;
 }
 
+int trial_start_initrd(const struct trial_config *config, struct trial_start *start,
+		       struct err *err)
+{
+	start->initrd = xasprintf("%s/initrd-kept", config->workdir);
+	return make_initrd(config, start->token, start->initrd, err);
+}
+
 void trial_start_free(const struct engine *engine, struct trial_start *start)
 {
 	char *const owned[] = { start->token,    start->release, start->version, start->vendor,
 				start->features, start->nested,  start->kvm,     start->initrd };
 
-	if (!start->kept)
-		return;
-	engine->forget(start->kept);
-	unlink(start->initrd);
+	if (start->kept)
+		engine->forget(start->kept);
+	if (start->initrd)
+		unlink(start->initrd);
 	for (size_t i = 0; i < sizeof(owned) / sizeof(*owned); i++)
 		free(owned[i]);
 	buf_free(&start->agent_log);

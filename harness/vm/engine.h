@@ -5,6 +5,7 @@
 #ifndef VM_ENGINE_H
 #define VM_ENGINE_H
 
+#include "base/buf.h"
 #include "base/err.h"
 
 #include <stdbool.h>
@@ -97,6 +98,17 @@ struct engine {
 	 * be stopped, and *out outlives it. Both NULL: the engine cannot. */
 	int (*keep)(struct vm *vm, struct vm_kept **out, struct err *err);
 	void (*forget)(struct vm_kept *kept);
+	/*
+	 * For states that outlive the program; all NULL: the engine has none. describe(): all that
+	 * the state of a VM depends on besides the bytes of kernel and initrd, which the spec need
+	 * not name, is added to out, as text: the definition, the programs that run it, the host's
+	 * CPU. save(): write a state as files "memory" and "devices" into a directory. load(): take
+	 * it from there; what is loaded stays good when the files are unlinked.
+	 */
+	int (*describe)(struct engine_state *state, const struct vm_spec *spec, struct buf *out,
+			struct err *err);
+	int (*save)(const struct vm_kept *kept, int dir_fd, struct err *err);
+	int (*load)(int dir_fd, unsigned memory_mib, struct vm_kept **out, struct err *err);
 	/* End it, whatever its state, and free it. When this returns nothing of it runs. A failure
 	 * means that something may still run, and says what. *log: the VM's process and what it
 	 * said, which the caller frees, or NULL. */

@@ -312,5 +312,8 @@ const struct engine engine_libvirt = {
 	.starved_ms = libvirt_starved_ms,
 	.keep = libvirt_keep,
 	.forget = libvirt_forget,
+	.describe = libvirt_describe,
+	.save = libvirt_save,
+	.load = libvirt_load,
 	.stop = libvirt_stop,
 };

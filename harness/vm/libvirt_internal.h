@@ -1,5 +1,5 @@
 /* What the files of the libvirt engine share. libvirt.c: the connection; libvirt_vm.c: one VM;
- * libvirt_keep.c: a VM's state, kept and begun from. */
+ * libvirt_keep.c: a VM's state, kept and begun from; libvirt_save.c: such a state as files. */
 #ifndef VM_LIBVIRT_INTERNAL_H
 #define VM_LIBVIRT_INTERNAL_H
 
@@ -51,15 +51,29 @@ int64_t libvirt_starved_ms(const struct vm *vm);
 int libvirt_stop(struct vm *vm, char **log, struct err *err);
 int libvirt_keep(struct vm *vm, struct vm_kept **out, struct err *err);
 void libvirt_forget(struct vm_kept *kept);
+int libvirt_describe(struct engine_state *state, const struct vm_spec *spec, struct buf *out,
+		     struct err *err);
+int libvirt_save(const struct vm_kept *kept, int dir_fd, struct err *err);
+int libvirt_load(int dir_fd, unsigned memory_mib, struct vm_kept **out, struct err *err);
+
+#define KEPT_DEVICES_BYTES ((size_t)64 << 20) /* 0.3 MB is usual */
+
+struct vm_kept {
+	int memory_fd;
+	struct buf devices;
+};
 
 /* A file of so many bytes that has no name, for a guest's memory. */
 int libvirt_memory_open(unsigned memory_mib, int *fd, struct err *err);
 
 /* The name by which QEMU opens a kept state's memory, or one that is to be kept. */
 char *libvirt_memory_path(int memory_fd);
-int libvirt_kept_memory_fd(const struct vm_kept *kept);
+
+/* The domain's XML; file: what its memory is, or NULL. The caller frees *xml. */
+int libvirt_define(const struct libvirt_vm *v, const struct vm_spec *spec, const char *console,
+		   const char *agent, const char *file, char **xml, struct err *err);
 
 /* Give a VM that was made from the state (and waits for it) the rest of it; it stays halted. */
-int libvirt_load(struct libvirt_vm *v, const struct vm_kept *kept, struct err *err);
+int libvirt_feed(struct libvirt_vm *v, const struct vm_kept *kept, struct err *err);
 
 #endif

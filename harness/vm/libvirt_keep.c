@@ -27,12 +27,6 @@
 #include <unistd.h>
 
 #define MIGRATE_LIMIT_MS 20000
-#define STATE_BYTES      ((size_t)64 << 20) /* of devices; 0.3 MB is usual */
-
-struct vm_kept {
-	int memory_fd;
-	struct buf devices;
-};
 
 int libvirt_memory_open(unsigned memory_mib, int *fd, struct err *err)
 {
@@ -47,11 +41,6 @@ int libvirt_memory_open(unsigned memory_mib, int *fd, struct err *err)
 char *libvirt_memory_path(int memory_fd)
 {
 	return xasprintf("/proc/%d/fd/%d", (int)getpid(), memory_fd);
-}
-
-int libvirt_kept_memory_fd(const struct vm_kept *kept)
-{
-	return kept->memory_fd;
 }
 
 /* One command of QEMU's monitor (docs/interop/qmp-spec of QEMU). status: where its reply must say
@@ -141,11 +130,11 @@ static int read_all(int fd, struct buf *out, int64_t deadline_ms, struct err *er
 			return err_errno(err, ERR_HARNESS, "reading a VM's state");
 		if (n > 0)
 			buf_add(out, chunk, (size_t)n);
-		if (out->len > STATE_BYTES)
+		if (out->len > KEPT_DEVICES_BYTES)
 			return err_set(err, ERR_HARNESS,
 				       "QEMU sends more than %zu MB of a VM's state: it does not "
 				       "leave the memory out",
-				       STATE_BYTES >> 20);
+				       KEPT_DEVICES_BYTES >> 20);
 	}
 }
 
@@ -198,7 +187,7 @@ static int connect_to(const char *path, int *fd, struct err *err)
 	return 0;
 }
 
-int libvirt_load(struct libvirt_vm *v, const struct vm_kept *kept, struct err *err)
+int libvirt_feed(struct libvirt_vm *v, const struct vm_kept *kept, struct err *err)
 {
 	cleanup_free char *path = xasprintf("%s/state", v->dir);
 	cleanup_fd int fd = -1;

@@ -64,14 +64,12 @@ static void list_remove(struct libvirt_vm *v)
 	pthread_mutex_unlock(&v->state->lock);
 }
 
-static int define(const struct libvirt_vm *v, const struct vm_spec *spec, const char *console,
-		  const char *agent, char **xml, struct err *err)
+int libvirt_define(const struct libvirt_vm *v, const struct vm_spec *spec, const char *console,
+		   const char *agent, const char *file, char **xml, struct err *err)
 {
 	enum vm_accel accel = v->state->config->accel;
 	char memory[16], vcpus[16];
 	cleanup_buf struct buf text = BUF_INIT;
-	int memory_fd = spec->kept ? libvirt_kept_memory_fd(spec->kept) : v->memory_fd;
-	cleanup_free char *file = memory_fd >= 0 ? libvirt_memory_path(memory_fd) : NULL;
 
 	snprintf(memory, sizeof(memory), "%u", spec->memory_mib);
 	snprintf(vcpus, sizeof(vcpus), "%u", spec->vcpus);
@@ -135,7 +133,7 @@ static int launch(struct libvirt_vm *v, const struct vm_spec *spec, char **defin
 	cleanup_free char *console = xasprintf("%s/console", v->dir);
 	cleanup_free char *agent = xasprintf("%s/agent", v->dir);
 	cleanup_fd int console_fd = -1, agent_fd = -1;
-	cleanup_free char *xml = NULL;
+	cleanup_free char *xml = NULL, *file = NULL;
 	bool other_user = !v->state->embedded;
 	int ends[2];
 
@@ -145,15 +143,18 @@ static int launch(struct libvirt_vm *v, const struct vm_spec *spec, char **defin
 	v->event_write_fd = ends[1];
 	if (spec->keepable && libvirt_memory_open(spec->memory_mib, &v->memory_fd, err))
 		return -1;
+	int memory_fd = spec->kept ? spec->kept->memory_fd : v->memory_fd;
+	if (memory_fd >= 0)
+		file = libvirt_memory_path(memory_fd);
 	if (fs_mkdirs(v->dir, err) || listener_open(console, other_user, &console_fd, err) ||
 	    listener_open(agent, other_user, &agent_fd, err) ||
-	    define(v, spec, console, agent, &xml, err) || create(v, xml, err))
+	    libvirt_define(v, spec, console, agent, file, &xml, err) || create(v, xml, err))
 		return -1;
 	int64_t deadline = clock_ms() + CONNECT_LIMIT_MS;
 	if (listener_accept(console_fd, console, deadline, &v->vm.console_fd, err) ||
 	    listener_accept(agent_fd, agent, deadline, &v->vm.agent_fd, err))
 		return -1;
-	if (spec->kept && libvirt_load(v, spec->kept, err))
+	if (spec->kept && libvirt_feed(v, spec->kept, err))
 		return -1;
 	*definition = steal(xml);
 	return 0;
