@@ -4,21 +4,14 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "oops/oops.h"
 #include "filter.h"
+#include "oops/report.h"
+#include "readers.h"
 #include "symbols.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
-#include <zlib.h>
-
-/* Read in pieces of this size, which stay in the cache; nothing grows with a log. */
-#define CHUNK_BYTES (64 * 1024)
-
-/* Reports held back while more of the log is read: a panic behind them is theirs. */
-#define HELD_REPORTS 16
 
 struct classify_opts {
 	const char *format, *vmlinux, *modules;
@@ -178,82 +171,56 @@ static int show_none(const struct classify *c, const char *file, struct err *err
 	return 0;
 }
 
-/* One log's state. */
-struct log {
-	struct classify *c;
-	const char *file;
-	struct oops *oops;
-	size_t shown;
-};
-
-/* Show what is certain: all but the last HELD_REPORTS, or everything at the end. */
-static int drain(struct log *log, bool end, struct err *err)
+/* One report of a log; *shown counts those that were. */
+static int show(struct classify *c, const char *file, const struct oops_report *r, size_t *shown,
+		struct err *err)
 {
-	const struct classify_opts *opts = log->c->opts;
-	size_t n = oops_count(log->oops);
-
-	if (!end && n <= HELD_REPORTS)
+	if ((*shown && !c->opts->all) || filter_ignores(&c->filter, r))
 		return 0;
-	n = end ? n : n - HELD_REPORTS;
-	for (size_t i = 0; i < n && (opts->all || !log->shown); i++) {
-		const struct oops_report *r = oops_get(log->oops, i);
-		if (filter_ignores(&log->c->filter, r))
-			continue;
-		bool expected = filter_expects(&log->c->filter, r);
-		log->shown++;
-		log->c->found |= expected || !opts->expect.n;
-		if (!log->c->json)
-			show_text(log->c, log->file, r, expected);
-		else if (show_json(log->c, log->file, r, expected, err))
-			return -1;
-	}
-	oops_drop(log->oops, n);
+	bool expected = filter_expects(&c->filter, r);
+	++*shown;
+	c->found |= expected || !c->opts->expect.n;
+	if (c->json)
+		return show_json(c, file, r, expected, err);
+	show_text(c, file, r, expected);
 	return 0;
 }
 
-static int feed(struct log *log, gzFile in, struct err *err)
+static int show_all(struct classify *c, const char *file, struct cage *reader, struct err *err)
 {
-	cleanup_free char *chunk = xcalloc(1, CHUNK_BYTES);
-	int n, code;
+	struct oops_report report;
+	struct err why;
+	size_t shown = 0;
+	int more;
 
-	gzbuffer(in, CHUNK_BYTES / 2);
-	while ((n = gzread(in, chunk, CHUNK_BYTES)) > 0) {
-		oops_feed(log->oops, chunk, (size_t)n);
-		if (drain(log, false, err))
+	while ((more = read_log_next(reader, &report, &why)) > 0) {
+		int rc = show(c, file, &report, &shown, err);
+		oops_report_clear(&report);
+		if (rc)
 			return -1;
 	}
-	oops_finish(log->oops);
-	if (drain(log, true, err) || (!log->shown && show_none(log->c, log->file, err)))
+	if (more < 0 && why.kind != ERR_INPUT)
+		return *err = why, err_context(err, "%s", file);
+	if (!shown && show_none(c, file, err))
 		return -1;
-	const char *why = gzerror(in, &code);
-	if (code == Z_ERRNO)
-		return err_errno(err, ERR_INPUT, "%s", log->file);
-	if (n < 0 || (code != Z_OK && code != Z_STREAM_END))
-		return err_set(err, ERR_INPUT, "%s: %s", log->file,
-			       code == Z_BUF_ERROR ? "the compressed data is cut short" : why);
-	return 0;
+	return more < 0 ? *err = why, err_context(err, "%s", file) : 0;
 }
 
 static int classify_file(struct classify *c, const char *file, struct err *err)
 {
 	/* One report is enough unless the user wants more, or wants some not to count. */
-	size_t keep = c->opts->all || c->opts->ignore.n ? SIZE_MAX : 1;
+	bool all = c->opts->all || c->opts->ignore.n;
 	bool std = !strcmp(file, "-");
-	int fd = std ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(file, O_RDONLY | O_CLOEXEC);
-	gzFile in = fd < 0 ? NULL : gzdopen(fd, "rb");
-	struct log log = { .c = c, .file = std ? "(standard input)" : file };
+	const char *name = std ? "(standard input)" : file;
+	cleanup_fd int fd =
+		std ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(file, O_RDONLY | O_CLOEXEC);
+	cleanup_cage struct cage reader = { 0 };
 
-	if (!in) {
-		err_errno(err, ERR_INPUT, "%s", log.file);
-		if (fd >= 0)
-			close(fd);
+	if (fd < 0)
+		return err_errno(err, ERR_INPUT, "%s", name);
+	if (read_log_start(fd, all, c->opts->report, &reader, err))
 		return -1;
-	}
-	log.oops = oops_new(keep);
-	int rc = feed(&log, in, err);
-	oops_free(log.oops);
-	gzclose_r(in);
-	return rc;
+	return show_all(c, name, &reader, err);
 }
 
 /* A log that cannot be read does not keep the others from being read. */

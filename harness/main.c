@@ -4,8 +4,10 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "cage.h"
 #include "interrupt.h"
 #include "keeper.h"
+#include "readers.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -68,7 +70,10 @@ static int run_command(const struct cmd *cmd, int argc, char **argv)
 		log_error("%s: %s", cmd->name, err.msg);
 		return EXIT_USAGE;
 	}
-	int status = cmd->run(opts, argc - first, argv + first, &err);
+	int status = cage_setup(readers, &err);
+	if (!status)
+		status = cmd->run(opts, argc - first, argv + first, &err);
+	cage_end();
 	opts_free(cmd, opts);
 	if (status >= 0)
 		return status;

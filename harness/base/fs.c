@@ -11,32 +11,38 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
-int fs_read(const char *path, size_t max_bytes, struct buf *out, enum err_kind kind,
-	    struct err *err)
+int fs_read_fd(int fd, size_t max_bytes, struct buf *out, enum err_kind kind, struct err *err)
 {
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
 	cleanup_buf struct buf got = BUF_INIT;
 	char chunk[65536];
 
-	if (fd < 0)
-		return err_errno(err, kind, "%s", path);
 	for (;;) {
 		ssize_t n = read(fd, chunk, sizeof(chunk));
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return err_errno(err, kind, "%s", path);
+			return err_errno(err, kind, "it cannot be read");
 		if (n == 0)
 			break;
 		if ((size_t)n > max_bytes - got.len)
-			return err_set(err, kind, "%s: larger than %zu bytes", path, max_bytes);
+			return err_set(err, kind, "larger than %zu bytes", max_bytes);
 		buf_add(&got, chunk, (size_t)n);
 	}
 	buf_free(out);
 	*out = got;
 	got = (struct buf)BUF_INIT;
 	return 0;
+}
+
+int fs_read(const char *path, size_t max_bytes, struct buf *out, enum err_kind kind,
+	    struct err *err)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_errno(err, kind, "%s", path);
+	return fs_read_fd(fd, max_bytes, out, kind, err) ? err_context(err, "%s", path) : 0;
 }
 
 static int write_all(int fd, const char *data, size_t len)

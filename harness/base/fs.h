@@ -12,6 +12,9 @@
 int fs_read(const char *path, size_t max_bytes, struct buf *out, enum err_kind kind,
 	    struct err *err);
 
+/* The same from a descriptor; the error names no file. */
+int fs_read_fd(int fd, size_t max_bytes, struct buf *out, enum err_kind kind, struct err *err);
+
 /* Make path hold exactly data: written beside it, synced, renamed. Whole or not at all. */
 int fs_write(const char *path, const void *data, size_t len, struct err *err);
 

@@ -87,4 +87,7 @@ bool oops_is_heading(const struct oops_mark *m, const struct line *l, const char
 /* The type that goes with a title. */
 const char *oops_type(const char *title);
 
+/* The type of that name, which lasts; NULL: there is none. */
+const char *oops_type_find(const char *type);
+
 #endif

@@ -92,3 +92,21 @@ const char *oops_type(const char *title)
 			return types[i].type;
 	return "UNKNOWN";
 }
+
+/* One of the table's rows, or of the rules' own. */
+static const char *same(const char *type, const char *known)
+{
+	return known && !strcmp(type, known) ? known : NULL;
+}
+
+const char *oops_type_find(const char *type)
+{
+	const char *found = same(type, "UNKNOWN");
+
+	for (size_t i = 0; !found && i < sizeof(types) / sizeof(types[0]); i++)
+		found = same(type, types[i].type);
+	for (size_t i = 0; !found && oops_rule_tables[i]; i++)
+		for (const struct oops_rule *r = oops_rule_tables[i]; !found && r->mark; r++)
+			found = same(type, r->type);
+	return found;
+}

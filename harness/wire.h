@@ -1,0 +1,67 @@
+/*
+ * Messages between the harness and a caged reader (cage.h): a type, a length, and fields. Who reads
+ * one takes nothing for granted: each field has a largest value or length, and what does not fit
+ * makes the whole message bad. Numbers are in the machine's own order; both ends are one program.
+ */
+#ifndef WIRE_H
+#define WIRE_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- writing: fields are added to a body, which is then sent ---- */
+
+void wire_put_u64(struct buf *body, uint64_t v);
+void wire_put_bytes(struct buf *body, const void *data, size_t len);
+void wire_put_str(struct buf *body, const char *s); /* NULL is kept as such */
+
+/* The whole message; fd is a blocking stream socket. */
+int wire_send(int fd, uint32_t type, const struct buf *body, struct err *err);
+
+/* ---- reading ---- */
+
+#define WIRE_HEAD_BYTES 8
+
+struct wire_head {
+	uint32_t type;
+	uint32_t body_bytes;
+};
+
+/* A message that has come: head and body as they were sent. */
+struct wire {
+	uint32_t type;
+	struct buf body;
+	size_t at; /* the next field */
+	bool bad;
+};
+
+#define WIRE_INIT                                                                                  \
+	{                                                                                          \
+		.body = BUF_INIT                                                                   \
+	}
+
+void wire_free(struct wire *in);
+#define cleanup_wire __attribute__((cleanup(wire_free)))
+
+/* Take the next field. One that is not there, or too large, makes the message bad; then they give
+ * 0, NULL or nothing. */
+uint64_t wire_u64(struct wire *in, uint64_t max);
+bool wire_bool(struct wire *in);
+/* The string, which the caller frees: at most max_bytes, no NUL among them. */
+char *wire_str(struct wire *in, size_t max_bytes);
+char *wire_str_or_null(struct wire *in, size_t max_bytes);
+/* Any bytes, into out, which must be empty. */
+void wire_bytes(struct wire *in, size_t max_bytes, struct buf *out);
+
+/* Whether all fields were good, and these were all. */
+bool wire_ok(const struct wire *in);
+
+/* Receive one message; a body over max_bytes is an error. 1 when it came, 0 at the end of the
+ * stream before its first byte, -1 on error. fd blocks. */
+int wire_recv(int fd, size_t max_bytes, struct wire *in, struct err *err);
+
+#endif
