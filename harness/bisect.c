@@ -164,8 +164,7 @@ static int replay(struct bisect *b, struct err *err)
 	cleanup_free char *path = xasprintf("%s/replay", b->j->dir), *start = NULL;
 	cleanup_buf struct buf words = BUF_INIT;
 
-	buf_addf(&words, "git bisect start%s\n",
-		 b->j->fix ? " '--term-old=broken' '--term-new=fixed'" : "");
+	buf_adds(&words, bisect_tree_start_line(b->j->fix));
 	for (size_t i = 0; i < b->j->n_steps; i++)
 		if (b->j->steps[i].told)
 			buf_addf(&words, "git bisect %s %s\n",
@@ -176,7 +175,8 @@ static int replay(struct bisect *b, struct err *err)
 	if (fs_write(path, words.data, words.len, err) ||
 	    git(b->j->tree, NULL, NULL, err, "bisect", "replay", path))
 		return -1;
-	return bisect_tree_running(b->j->tree, &b->git_knows, &b->n_git_knows, &start, err);
+	return bisect_tree_running(b->j->tree, b->j->fix, &b->git_knows, &b->n_git_knows, &start,
+				   err);
 }
 
 /*
@@ -187,7 +187,7 @@ static int enter_tree(struct bisect *b, bool *begun, struct err *err)
 {
 	cleanup_free char *start = NULL, *top = NULL;
 
-	if (bisect_tree_running(b->j->tree, &b->git_knows, &b->n_git_knows, &start, err))
+	if (bisect_tree_running(b->j->tree, b->j->fix, &b->git_knows, &b->n_git_knows, &start, err))
 		return -1;
 	if (start && !strcmp(start, b->j->start) && is_ours(b)) {
 		*begun = true;

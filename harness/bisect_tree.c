@@ -12,6 +12,7 @@
 /* In a search for a fix the older state is the broken one (git-bisect(1), "Alternate terms"). */
 #define TERM_OLD "--term-old=broken"
 #define TERM_NEW "--term-new=fixed"
+#define COMMAND  "git bisect "
 
 void bisect_next_free(struct bisect_next *next)
 {
@@ -63,6 +64,11 @@ int bisect_tree_check(const char *tree, char **out, struct err *err)
 			       top.data, dirty);
 	*out = buf_steal(&top);
 	return 0;
+}
+
+const char *bisect_tree_start_line(bool fix)
+{
+	return fix ? "git bisect start '" TERM_OLD "' '" TERM_NEW "'\n" : "git bisect start\n";
 }
 
 int bisect_tree_start(const char *tree, bool fix, struct err *err)
@@ -193,19 +199,46 @@ int bisect_tree_next(const char *tree, const char *changes, struct bisect_next *
 /* "git bisect good HASH" */
 static const char *told_hash(const char *line)
 {
-	static const char start[] = "git bisect ";
-
-	if (strncmp(line, start, sizeof(start) - 1))
+	if (strncmp(line, COMMAND, strlen(COMMAND)))
 		return NULL;
-	const char *hash = strchr(line + sizeof(start) - 1, ' ');
+	const char *hash = strchr(line + strlen(COMMAND), ' ');
 	return hash && hash_len(hash + 1) ? hash + 1 : NULL;
 }
 
-int bisect_tree_running(const char *tree, char ***told, size_t *n, char **start, struct err *err)
+/* Whether line is want, which ends with a newline. Arguments need not be quoted. */
+static bool same_command(const char *line, const char *want)
+{
+	for (;; line++, want++) {
+		line += strspn(line, "'");
+		want += strspn(want, "'");
+		if (!*line || *line != *want)
+			return !*line && *want == '\n';
+	}
+}
+
+/* The hashes that git's log has a word on. false: it was not begun as we do. */
+static bool read_log(char *log, const char *start, char ***told, size_t *n)
+{
+	bool ours = false;
+	char *save = NULL;
+
+	for (char *l = strtok_r(log, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
+		if (!strncmp(l, COMMAND "start", strlen(COMMAND "start")))
+			ours = same_command(l, start);
+		const char *hash = told_hash(l);
+		if (!hash)
+			continue;
+		*told = xrealloc(*told, (*n + 1) * sizeof(**told));
+		(*told)[(*n)++] = xstrdup(hash);
+	}
+	return ours;
+}
+
+int bisect_tree_running(const char *tree, bool fix, char ***told, size_t *n, char **start,
+			struct err *err)
 {
 	cleanup_free char *path = NULL;
-	cleanup_buf struct buf name = BUF_INIT, words = BUF_INIT;
-	char *save = NULL;
+	cleanup_buf struct buf name = BUF_INIT, log = BUF_INIT;
 
 	*told = NULL;
 	*n = 0;
@@ -215,18 +248,11 @@ int bisect_tree_running(const char *tree, char ***told, size_t *n, char **start,
 	if (!fs_exists(path))
 		return 0;
 	if (fs_read(path, 4096, &name, ERR_INPUT, err) ||
-	    git(tree, &words, NULL, err, "bisect", "log"))
+	    git(tree, &log, NULL, err, "bisect", "log"))
 		return -1;
 	trim(&name);
-	*start = buf_steal(&name);
-	for (char *l = strtok_r(words.data, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
-		const char *hash = told_hash(l);
-
-		if (!hash)
-			continue;
-		*told = xrealloc(*told, (*n + 1) * sizeof(**told));
-		(*told)[(*n)++] = xstrdup(hash);
-	}
+	if (read_log(log.data, bisect_tree_start_line(fix), told, n))
+		*start = buf_steal(&name);
 	return 0;
 }
 

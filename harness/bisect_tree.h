@@ -58,10 +58,15 @@ int bisect_tree_next(const char *tree, const char *changes, struct bisect_next *
 const char *bisect_tree_word(bool fix, enum verdict verdict);
 
 /*
- * The bisection that runs in tree, if any: the hashes on which it has a word, in their order, and
- * in *start what it will go back to. *start is NULL if there is none. The caller frees all.
+ * The bisection that runs in tree, if it was begun as bisect_tree_start() does: the hashes on which
+ * it has a word, in their order, and in *start what it will go back to. *start is NULL if none runs
+ * or it was begun otherwise: by somebody else. The caller frees all.
  */
-int bisect_tree_running(const char *tree, char ***told, size_t *n, char **start, struct err *err);
+int bisect_tree_running(const char *tree, bool fix, char ***told, size_t *n, char **start,
+			struct err *err);
+
+/* The command that begins it, as a line of git's log; a constant. */
+const char *bisect_tree_start_line(bool fix);
 
 /* Back to where it was before bisect_tree_start(). */
 int bisect_tree_restore(const char *tree, const char *changes, struct err *err);
