@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#define GRACE_S     5
+#define GRACE_S     1
 #define TAIL_BYTES  65536
 #define WORDS_BYTES 200
 

@@ -2,6 +2,8 @@
 #include "git.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "interrupt.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -10,11 +12,14 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 
 extern char **environ;
 
 #define WORDS_BYTES 65536 /* of standard error that are kept */
+#define POLL_MS     100
+#define END_MS      1000 /* from SIGTERM to SIGKILL */
 
 /* git-rev-parse(1), --local-env-vars: they would lead git to another repository. */
 static const char *const local[] = {
@@ -85,34 +90,68 @@ static int spawn(char *const *argv, const int out[2], const int words[2], pid_t 
 	return errno ? err_errno(err, ERR_HARNESS, "cannot run git") : 0;
 }
 
-/* Read what there is: 1 when the pipe is at its end. What is past max is dropped. */
-static int drain(int fd, struct buf *to, size_t max)
+/* Read what there is; what is past max is dropped. false: the pipe is at its end. */
+static bool drain(int fd, struct buf *to, size_t max)
 {
 	char chunk[16384];
-	ssize_t n = read(fd, chunk, sizeof(chunk));
+	ssize_t n;
 
-	if (n < 0)
-		return errno != EINTR;
-	if (n > 0 && to->len < max)
-		buf_add(to, chunk, (size_t)n);
-	return n == 0;
+	while ((n = read(fd, chunk, sizeof(chunk))) > 0 || (n < 0 && errno == EINTR))
+		if (n > 0 && to->len < max)
+			buf_add(to, chunk, (size_t)n);
+	return n < 0 && errno == EAGAIN;
 }
 
-static void collect(int out_fd, int words_fd, struct buf *out, struct buf *words)
+/* What git prints, until it has ended. */
+struct collector {
+	pid_t pid;
+	int fds[2];
+	struct buf *to[2];
+	size_t max[2];
+	int64_t deadline_ms; /* 0: there is none */
+	bool stopped;
+};
+
+/* A signal came while git was at work: it may finish, then it is asked to end, then made to. */
+static void stop(struct collector *c)
 {
-	struct pollfd fds[2] = {
-		{ .fd = out_fd, .events = POLLIN },
-		{ .fd = words_fd, .events = POLLIN },
+	if (clock_ms() < c->deadline_ms)
+		return;
+	kill(-c->pid, c->stopped ? SIGKILL : SIGTERM);
+	c->deadline_ms = c->stopped ? 0 : clock_ms() + END_MS;
+	c->stopped = true;
+}
+
+/* Not to the end of the pipes: what a hook leaves behind may hold them. */
+static int collect(struct collector *c, struct err *err)
+{
+	cleanup_fd int pid_fd = pidfd_open(c->pid, 0);
+	struct pollfd fds[4] = {
+		{ .fd = c->fds[0], .events = POLLIN },
+		{ .fd = c->fds[1], .events = POLLIN },
+		{ .fd = pid_fd, .events = POLLIN },
+		/* What puts the tree in order after a signal has all the time it needs. */
+		{ .fd = interrupt_signal() ? -1 : interrupt_fd(), .events = POLLIN },
 	};
 
-	while (fds[0].fd >= 0 || fds[1].fd >= 0) {
-		if (poll(fds, 2, -1) < 0)
+	if (pid_fd < 0)
+		return err_errno(err, ERR_HARNESS, "pidfd_open");
+	for (bool ended = false; !ended;) {
+		if (poll(fds, 4, c->deadline_ms ? POLL_MS : -1) < 0)
 			continue;
-		if (fds[0].fd >= 0 && fds[0].revents && drain(fds[0].fd, out, GIT_OUTPUT_BYTES))
-			fds[0].fd = -1;
-		if (fds[1].fd >= 0 && fds[1].revents && drain(fds[1].fd, words, WORDS_BYTES))
-			fds[1].fd = -1;
+		ended = fds[2].revents != 0; /* all that it wrote is in the pipes by now */
+		for (int i = 0; i < 2; i++)
+			if ((fds[i].revents || ended) && fds[i].fd >= 0 &&
+			    !drain(fds[i].fd, c->to[i], c->max[i]))
+				fds[i].fd = -1;
+		if (fds[3].revents) {
+			fds[3].fd = -1;
+			c->deadline_ms = clock_ms() + GIT_FINISH_MS;
+		}
+		if (c->deadline_ms && !ended)
+			stop(c);
 	}
+	return 0;
 }
 
 static int wait_for(pid_t pid, struct err *err)
@@ -141,9 +180,9 @@ int git_run(const char *tree, const char *const *args, struct buf *out, int *sta
 {
 	cleanup_buf struct buf words = BUF_INIT, said = BUF_INIT;
 	cleanup_fd int out_fd = -1, words_fd = -1;
+	struct collector c = { .to = { &said, &words }, .max = { GIT_OUTPUT_BYTES, WORDS_BYTES } };
 	int a[2], b[2];
 	size_t n = 0;
-	pid_t pid;
 
 	while (args[n])
 		n++;
@@ -159,24 +198,28 @@ int git_run(const char *tree, const char *const *args, struct buf *out, int *sta
 		close(a[1]);
 		return err_errno(err, ERR_HARNESS, "pipe2");
 	}
-	out_fd = a[0];
-	words_fd = b[0];
-	int rc = spawn((char *const *)argv, a, b, &pid, err);
+	c.fds[0] = out_fd = a[0];
+	c.fds[1] = words_fd = b[0];
+	fcntl(out_fd, F_SETFL, O_NONBLOCK);
+	fcntl(words_fd, F_SETFL, O_NONBLOCK);
+	int rc = spawn((char *const *)argv, a, b, &c.pid, err);
 	close(a[1]);
 	close(b[1]);
 	if (rc)
 		return -1;
-	collect(out_fd, words_fd, &said, &words);
-	rc = wait_for(pid, err);
-	if (rc < 0)
+	rc = collect(&c, err);
+	int ended = wait_for(c.pid, rc ? &(struct err){ 0 } : err);
+	if (rc || ended < 0)
 		return -1;
+	if (c.stopped)
+		return err_set(err, ERR_INTERRUPTED, "interrupted");
 	if (said.len >= GIT_OUTPUT_BYTES)
 		return err_set(err, ERR_INPUT, "%s: git %s prints too much", tree, args[0]);
 	if (out)
 		buf_add(out, said.data, said.len);
 	if (status)
-		*status = rc;
-	else if (rc)
+		*status = ended;
+	else if (ended)
 		return err_set(err, ERR_INPUT, "%s: git %s: %s", tree, args[0], last_words(&words));
 	return 0;
 }
@@ -207,7 +250,8 @@ int git_subject(const char *tree, const char *hash, char **out, struct err *err)
 {
 	cleanup_buf struct buf b = BUF_INIT;
 
-	if (git(tree, &b, NULL, err, "show", "--no-patch", "--format=%s", hash))
+	if (git(tree, &b, NULL, err, "show", "--no-patch", "--no-show-signature", "--format=%s",
+		hash))
 		return -1;
 	trim(&b);
 	*out = buf_steal(&b);
@@ -216,14 +260,15 @@ int git_subject(const char *tree, const char *hash, char **out, struct err *err)
 
 int git_parents(const char *tree, const char *hash, char ***out, size_t *n, struct err *err)
 {
+	cleanup_free char *parents = xasprintf("%s^@", hash);
 	cleanup_buf struct buf b = BUF_INIT;
 	char *save = NULL;
 
-	if (git(tree, &b, NULL, err, "show", "--no-patch", "--format=%P", hash))
+	if (git(tree, &b, NULL, err, "rev-parse", parents))
 		return -1;
 	*out = NULL;
 	*n = 0;
-	for (char *p = strtok_r(b.data, " \n", &save); p; p = strtok_r(NULL, " \n", &save)) {
+	for (char *p = strtok_r(b.data, "\n", &save); p; p = strtok_r(NULL, "\n", &save)) {
 		*out = xrealloc(*out, (*n + 1) * sizeof(**out));
 		(*out)[(*n)++] = xstrdup(p);
 	}

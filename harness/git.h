@@ -14,10 +14,14 @@
 /* More than this of git's output is an error. */
 #define GIT_OUTPUT_BYTES ((size_t)64 << 20)
 
+/* How long git may go on when a signal asks us to stop (interrupt.h) while it works. */
+#define GIT_FINISH_MS 10000
+
 /*
  * Run "git -C tree ARG..." (args ends with NULL) to its end: in a session of its own, for a ^C must
  * not leave half a checkout, and a question on the terminal must fail, not wait; in the C locale;
- * without the caller's GIT_DIR and its kin.
+ * without the caller's GIT_DIR and its kin. A signal that comes meanwhile lets it finish for
+ * GIT_FINISH_MS, and is ERR_INTERRUPTED then; behind the signal there is no limit.
  * Standard output is added to out, which may be NULL. *status gets git's exit status, if status is
  * not NULL; otherwise anything but 0 is an error with git's own last words in it (ERR_INPUT: it is
  * the user's tree).

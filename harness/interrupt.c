@@ -5,19 +5,21 @@
 #include "interrupt.h"
 
 #include <signal.h>
-#include <stdint.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t first_signal;
+static atomic_int *first_signal; /* shared, as event_fd is, with what we fork */
 static int event_fd = -1;
 
 static void on_signal(int sig)
 {
 	const uint64_t one = 1;
 
-	if (!first_signal)
-		first_signal = sig;
+	int none = 0;
+
+	atomic_compare_exchange_strong(first_signal, &none, sig);
 	if (write(event_fd, &one, sizeof(one)) < 0)
 		return; /* the counter is full: it is readable already */
 }
@@ -27,6 +29,12 @@ int interrupt_setup(struct err *err)
 	static const int caught[] = { SIGINT, SIGTERM, SIGHUP };
 	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
 
+	first_signal = mmap(NULL, sizeof(*first_signal), PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (first_signal == MAP_FAILED) {
+		first_signal = NULL;
+		return err_errno(err, ERR_HARNESS, "mmap");
+	}
 	event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (event_fd < 0)
 		return err_errno(err, ERR_HARNESS, "eventfd");
@@ -45,5 +53,5 @@ int interrupt_fd(void)
 
 int interrupt_signal(void)
 {
-	return first_signal;
+	return first_signal ? *first_signal : 0;
 }

@@ -10,7 +10,7 @@ int interrupt_setup(struct err *err);
 /* A descriptor that becomes readable with the first signal and stays so; never read it. */
 int interrupt_fd(void);
 
-/* The first signal that came, or 0. */
+/* The first signal that came, or 0; to us, or to what shares the descriptor with us by fork(). */
 int interrupt_signal(void);
 
 #endif

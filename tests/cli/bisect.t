@@ -12,6 +12,11 @@ bisect() {
 	run "$KVMREPRO" bisect --tree "$tree" --good main~3 --bad main "$@"
 }
 
+# gone PID: it has ended; its parent may not have heard of it.
+gone() {
+	! grep -q '^State:.[^ZX]' "/proc/$1/status"
+}
+
 # interrupted DIR: begin one that builds until it is interrupted; SIGINT reaches it while it builds.
 interrupted() {
 	rm -f "$T/builder"
@@ -36,5 +41,67 @@ status_is 129 "--resume beside the user's bisection: exit status 129"
 err_like 'a bisection is running there' "--resume beside the user's bisection: said"
 check "the user's bisection goes on" cmp "$tree/.git/BISECT_LOG" "$T/log"
 git -C "$tree" bisect reset >/dev/null 2>&1
+
+# What a killed one built is ended, though it does not heed SIGTERM.
+rm -f "$T/builder"
+"$KVMREPRO" bisect --tree "$tree" --good main~3 --bad main --out "$T/killed" \
+	--build "trap '' TERM; echo \$\$ >$T/builder; sleep 1000; sleep 1000" >"$T/out" 2>"$T/err" </dev/null &
+pid=$!
+until_true 60 test -s "$T/builder"
+kill -KILL $pid
+begun=$(date +%s%3N)
+wait $pid 2>/dev/null
+until_true 20 gone "$(cat "$T/builder")"
+check "killed: within 2 s the build is ended" test $(($(date +%s%3N) - begun)) -le 2000
+git -C "$tree" bisect reset >/dev/null 2>&1
+
+# What a hook leaves behind holds the pipes of git, and is not waited for.
+cat >"$tree/.git/hooks/post-checkout" <<END
+#!/bin/sh
+sleep 1000 &
+echo \$! >>$T/left
+END
+chmod +x "$tree/.git/hooks/post-checkout"
+begun=$SECONDS
+git -C "$tree" checkout -q main~1
+bisect --build false --out "$T/hook"
+status_is 125 "a hook that leaves a process behind: exit status 125"
+check "a hook that leaves a process behind: not waited for" test $((SECONDS - begun)) -lt 60
+xargs kill <"$T/left"
+git -C "$tree" -c core.hooksPath=/dev/null checkout -q main
+
+# A hook that hangs, once, is ended after a signal.
+cat >"$tree/.git/hooks/post-checkout" <<END
+#!/bin/sh
+[ -e "$T/hung" ] && exit
+echo \$\$ >"$T/hung"
+exec sleep 1000
+END
+"$KVMREPRO" bisect --tree "$tree" --good main~3 --bad main~1 --build false --out "$T/hang" \
+	>"$T/out" 2>"$T/err" </dev/null &
+pid=$!
+until_true 60 test -s "$T/hung"
+kill -TERM $pid
+wait $pid
+status=$?
+status_is 143 "interrupted while a hook hangs: exit status 143"
+check "interrupted while a hook hangs: it is ended" gone "$(cat "$T/hung")"
+as_found "$tree" "interrupted while a hook hangs"
+rm "$tree/.git/hooks/post-checkout"
+
+# log.showSignature: what gpg says is no subject.
+cat >"$T/gpg" <<'END'
+#!/bin/sh
+case "$*" in
+*--verify*) echo 'gpg: of no use here' ;;
+*) printf -- '-----BEGIN PGP SIGNATURE-----\n\nnone\n-----END PGP SIGNATURE-----\n'; echo '[GNUPG:] SIG_CREATED ' >&2 ;;
+esac
+END
+chmod +x "$T/gpg"
+git -C "$tree" config gpg.program "$T/gpg"
+git -C "$tree" config log.showSignature true
+git -C "$tree" commit -q --amend --no-edit -S
+bisect --build false --out "$T/signed"
+check "log.showSignature: the subject is the commit's" jq -e '.steps[0].subject == "change 4"' "$T/signed/journal.json"
 
 done_testing
