@@ -12,7 +12,6 @@
 #include "git.h"
 #include "kernel/image.h"
 #include "kernel/modules.h"
-#include "kernel/payload.h"
 #include "kernel/signature.h"
 
 #include <nettle/base16.h>
@@ -22,7 +21,6 @@
 
 /* Where an image must lie for its modules to be looked for in the tree (kernel/modules.h). */
 #define KEPT_IMAGE "kernel/arch/x86/boot/bzImage"
-#define BANNER     "Linux version "
 
 char *bisect_kernel_path(const struct bisect *b, const struct bisect_step *s)
 {
@@ -77,34 +75,6 @@ static int keep_modules(const struct bisect *b, const struct bisect_step *s,
 	return rc;
 }
 
-/* The compiler in the kernel's banner (init/version.c): "Linux version RELEASE (USER@HOST)
- * (COMPILER) #1 ..."; NULL if there is none. What of it is the linker's is left out. */
-static char *compiler_of(const char *kernel, size_t len)
-{
-	const char *banner = memmem(kernel, len, BANNER, strlen(BANNER));
-
-	if (!banner)
-		return NULL;
-	size_t room = len - (size_t)(banner - kernel);
-	cleanup_free char *line = xstrndup(banner, room < 512 ? room : 512);
-	char *from = strstr(line, ") (");
-	if (!from)
-		return NULL;
-	from += strlen(") (");
-	int depth = 1;
-	size_t n = 0;
-	for (; from[n] && depth; n++) {
-		depth += (from[n] == '(') - (from[n] == ')');
-		if (depth == 1 && !strncmp(from + n, ", GNU ld", strlen(", GNU ld")))
-			break;
-	}
-	if (!from[n])
-		return NULL;
-	struct buf out = BUF_INIT;
-	buf_add_escaped(&out, from, depth ? n : n - 1);
-	return buf_steal(&out);
-}
-
 /* KVM may be a module: kernels are the same only if what they load is too. */
 static char *with_modules(const char *kernel, const char *modules)
 {
@@ -125,20 +95,17 @@ static char *with_modules(const char *kernel, const char *modules)
 /* A kernel whose payload cannot be read has its file's hash: equal only to itself. */
 static void sign(struct bisect_step *s, const struct kernel_image *image, const char *modules)
 {
-	cleanup_buf struct buf kernel = BUF_INIT;
-	char signature[SIGNATURE_BYTES];
+	char signature[SIGNATURE_BYTES], *compiler;
 	struct err why;
 
-	if (!kernel_payload_read(image, &kernel, &why)) {
+	bool missing = kernel_image_sign(image, signature, &compiler, &why);
+	if (missing)
+		log_info("no signature, the file's hash is taken for it: %s", why.msg);
+	s->signature = with_modules(missing ? image->sha256 : signature, modules);
+	if (compiler) {
 		free(s->compiler);
-		s->compiler = compiler_of(kernel.data, kernel.len);
-		if (!kernel_signature(kernel.data, kernel.len, signature, &why)) {
-			s->signature = with_modules(signature, modules);
-			return;
-		}
+		s->compiler = compiler;
 	}
-	log_info("no signature, the file's hash is taken for it: %s", why.msg);
-	s->signature = with_modules(image->sha256, modules);
 }
 
 /* Copy what the build made. What is wrong with it is a failed build: nothing to be tested. */

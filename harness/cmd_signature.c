@@ -4,8 +4,6 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "kernel/image.h"
-#include "kernel/payload.h"
-#include "kernel/signature.h"
 
 #include <string.h>
 
@@ -13,14 +11,11 @@ static const struct opt signature_opts[] = { { 0 } };
 
 static int sign(const char *path, char signature[SIGNATURE_BYTES], struct err *err)
 {
-	cleanup_buf struct buf vmlinux = BUF_INIT;
 	struct kernel_image image;
 
 	if (kernel_image_open(path, &image, err))
 		return -1;
-	int rc = kernel_payload_read(&image, &vmlinux, err);
-	if (!rc && kernel_signature(vmlinux.data, vmlinux.len, signature, err))
-		rc = err_context(err, "%s", path);
+	int rc = kernel_image_sign(&image, signature, NULL, err);
 	kernel_image_free(&image);
 	return rc;
 }

@@ -1,5 +1,6 @@
 /* The table of readers; see readers.h. */
 #include "audit_report.h"
+#include "kernel/read.h"
 #include "readers.h"
 
 #define MIB (1024ULL * 1024)
@@ -15,5 +16,32 @@ const struct cage_role readers[] = {
 		.limits = { .memory_bytes = 2048 * MIB, .cpu_s = 60 },
 		.prepare = audit_report_prepare,
 		.serve = read_bisection_serve,
+	},
+	[READER_IMAGE] = {
+		.name = "kernel images",
+		.limits = { .memory_bytes = 512 * MIB, .cpu_s = 60 },
+		.serve = kernel_image_serve,
+	},
+	/* The image, and KERNEL_PAYLOAD_BYTES, which may be held twice while it grows. */
+	[READER_SIGNATURE] = {
+		.name = "kernels' payloads",
+		.limits = { .memory_bytes = 4096 * MIB, .cpu_s = 300 },
+		.serve = kernel_sign_serve,
+	},
+	/* MODULE_BYTES, packed and unpacked, each held twice while it grows. */
+	[READER_MODINFO] = {
+		.name = "modules",
+		.limits = { .memory_bytes = 2048 * MIB, .cpu_s = 60 },
+		.serve = modinfo_serve,
+	},
+	[READER_MODULE] = {
+		.name = "modules",
+		.limits = { .memory_bytes = 2048 * MIB, .cpu_s = 60 },
+		.serve = module_serve,
+	},
+	[READER_MODULES] = {
+		.name = "modules",
+		.limits = { .memory_bytes = 2048 * MIB, .cpu_s = 300 },
+		.serve = modules_signature_serve,
 	},
 };

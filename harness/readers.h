@@ -15,7 +15,11 @@
 enum reader {
 	READER_LOG,
 	READER_BISECTION,
+	READER_IMAGE,
 	READER_SIGNATURE,
+	READER_MODINFO,
+	READER_MODULE,
+	READER_MODULES,
 };
 
 /* The table for cage_setup(), by enum reader. */

@@ -163,13 +163,12 @@ int session_prepare(const struct session_options *options, struct session *sessi
 }
 
 /* A payload that cannot be read is the kernel's own matter: it may boot. */
-static void sign_kernel(struct session *s, const struct buf *bytes)
+static void sign_kernel(struct session *s, const struct kernel_image *copy)
 {
 	struct err err;
 
-	if (kernel_signature_of_payload(bytes->data + s->image.payload_offset,
-					s->image.payload_bytes, s->signature, &err))
-		log_verbose("no signature: %s: %s", s->image.path, err.msg);
+	if (kernel_image_sign(copy, s->signature, NULL, &err))
+		log_verbose("no signature: %s", err.msg);
 }
 
 /*
@@ -188,11 +187,12 @@ static int copy_kernel(struct session *s, struct err *err)
 	    fs_write(copy, bytes.data, bytes.len, err) || kernel_image_open(copy, &again, err))
 		return -1;
 	bool same = !strcmp(again.sha256, s->image.sha256);
+	if (same)
+		sign_kernel(s, &again);
 	kernel_image_free(&again);
 	if (!same)
 		return err_set(err, ERR_INPUT, "%s: changed while it was read", s->image.path);
 	s->kernel_copy = steal(copy);
-	sign_kernel(s, &bytes);
 	return 0;
 }
 

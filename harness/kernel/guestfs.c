@@ -34,7 +34,6 @@ static int add_module(struct initramfs *fs, const struct kernel_module *module, 
 
 	if (module_read(module->path, &bytes, err))
 		return -1;
-	module_strip_debug(&bytes);
 	return initramfs_add_file(fs, path, 0644, bytes.data, bytes.len, err);
 }
 

@@ -5,13 +5,12 @@
 #include "base/cleanup.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <nettle/base16.h>
 #include <nettle/sha2.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 enum {
 	SECTOR_BYTES = 512,
@@ -95,12 +94,19 @@ static const char *what_else(const unsigned char *head, size_t len)
 	return "not a kernel image (no x86 boot protocol header)";
 }
 
-/* The release becomes part of paths, so it may not walk out of them. */
-static bool release_ok(const char *s)
+bool kernel_release_ok(const char *s)
 {
 	return *s && *s != '.' && strlen(s) < NAME_MAX &&
 	       strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+~-") ==
 		       strlen(s);
+}
+
+bool kernel_version_ok(const char *s)
+{
+	for (; *s; s++)
+		if (*s < 0x20 || *s > 0x7e)
+			return false;
+	return true;
 }
 
 /* len: at most the setup sectors, in which the string must lie and end. */
@@ -115,12 +121,11 @@ static int read_version(struct kernel_image *image, const unsigned char *head, s
 		return err_set(err, ERR_INPUT, "%s: damaged: its version string is outside",
 			       image->path);
 	image->version = xstrdup((const char *)head + start);
-	for (const char *p = image->version; *p; p++)
-		if (*p < 0x20 || *p > 0x7e)
-			return err_set(err, ERR_INPUT, "%s: damaged: its version string is no text",
-				       image->path);
+	if (!kernel_version_ok(image->version))
+		return err_set(err, ERR_INPUT, "%s: damaged: its version string is no text",
+			       image->path);
 	image->release = xstrndup(image->version, strcspn(image->version, " "));
-	if (!release_ok(image->release))
+	if (!kernel_release_ok(image->release))
 		return err_set(err, ERR_INPUT, "%s: its release '%.80s' is no release's name",
 			       image->path, image->release);
 	return 0;
@@ -205,34 +210,16 @@ static int read_all(struct kernel_image *image, int fd, struct err *err)
 	return 0;
 }
 
-int kernel_image_open(const char *path, struct kernel_image *out, struct err *err)
+int kernel_image_read(int fd, const char *name, struct kernel_image *out, struct err *err)
 {
-	/* O_NONBLOCK: a FIFO must not make us wait for a writer. */
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct kernel_image image = { 0 };
-	struct stat st;
+	struct kernel_image image = { .path = xstrdup(name) };
+	off_t size = lseek(fd, 0, SEEK_END);
 
-	if (fd < 0 || fstat(fd, &st))
-		return err_errno(err, ERR_INPUT, "%s", path);
-	if (S_ISDIR(st.st_mode))
-		return err_set(err, ERR_INPUT, "%s: a directory, not a kernel image", path);
-	if (!S_ISREG(st.st_mode))
-		return err_set(err, ERR_INPUT, "%s: not a regular file", path);
-	if ((uint64_t)st.st_size > KERNEL_IMAGE_BYTES)
-		return err_set(err, ERR_INPUT, "%s: %lld bytes; no kernel image is over %llu MiB",
-			       path, (long long)st.st_size, KERNEL_IMAGE_BYTES >> 20);
-	image.path = xstrdup(path); /* as the user named it, while there may be errors */
-	image.size_bytes = (uint64_t)st.st_size;
-	int rc = read_all(&image, fd, err);
-	char *resolved = rc ? NULL : realpath(path, NULL);
-	if (!resolved) {
-		if (!rc)
-			err_errno(err, ERR_INPUT, "%s", path);
+	image.size_bytes = size < 0 ? 0 : (uint64_t)size;
+	if (lseek(fd, 0, SEEK_SET) || read_all(&image, fd, err)) {
 		kernel_image_free(&image);
 		return -1;
 	}
-	free(image.path);
-	image.path = resolved;
 	*out = image;
 	return 0;
 }

@@ -8,7 +8,9 @@
 #define KERNEL_IMAGE_H
 
 #include "base/err.h"
+#include "kernel/signature.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* A larger file is refused: no bzImage comes near, and it is read whole for its hash. */
@@ -32,6 +34,23 @@ struct kernel_image {
  * can be told (vmlinux, gzip, an arm64 Image, ...).
  */
 int kernel_image_open(const char *path, struct kernel_image *out, struct err *err);
+
+/* The same of what fd is open on, called name in errors and in out->path; fd can seek. It is this
+ * that a reader (cage.h) does for kernel_image_open(). */
+int kernel_image_read(int fd, const char *name, struct kernel_image *out, struct err *err);
+
+/* Whether a release can be a file's name (it becomes part of paths), and a version is text. */
+bool kernel_release_ok(const char *release);
+bool kernel_version_ok(const char *version);
+
+/*
+ * The signature of the image's kernel (kernel/signature.h); its file is read again. *compiler, if
+ * compiler is not NULL: what its banner says that compiled it, which the caller frees, or NULL; it
+ * is set even if there is no signature. ERR_INPUT, with a line that begins with the image's path,
+ * when the payload cannot be read.
+ */
+int kernel_image_sign(const struct kernel_image *image, char out[SIGNATURE_BYTES], char **compiler,
+		      struct err *err);
 
 /* May be called on a zeroed struct; leaves one. */
 void kernel_image_free(struct kernel_image *image);

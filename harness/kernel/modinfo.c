@@ -1,9 +1,5 @@
-/*
- * Bytes and .modinfo of a module file; see modinfo.h and modules.h. libkmod reads the section, but
- * not the file: it would follow a compressed one to any size, and it aborts (assert) when section
- * numbers are out of range. So it is given ours, decompressed within a bound and checked, in a
- * memfd.
- */
+/* Bytes and .modinfo of a module file; see modinfo.h and modules.h. What is compressed is followed
+ * to a bound, and nothing is read that the section headers do not place within the file. */
 #include "kernel/modinfo.h"
 
 #include "base/cleanup.h"
@@ -11,32 +7,14 @@
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <errno.h>
-#include <libkmod.h>
 #include <string.h>
-#include <sys/mman.h>
 
 static void close_archive(struct archive **a)
 {
 	archive_read_free(*a);
 }
 
-static void unref_ctx(struct kmod_ctx **ctx)
-{
-	kmod_unref(*ctx);
-}
-
-static void unref_module(struct kmod_module **module)
-{
-	kmod_module_unref(*module);
-}
-
-static void free_info(struct kmod_list **list)
-{
-	kmod_module_info_free_list(*list);
-}
-
-int module_read(const char *path, struct buf *out, struct err *err)
+int module_unpack(const void *data, size_t len, struct buf *out, struct err *err)
 {
 	__attribute__((cleanup(close_archive))) struct archive *a = archive_read_new();
 	cleanup_buf struct buf got = BUF_INIT;
@@ -50,13 +28,12 @@ int module_read(const char *path, struct buf *out, struct err *err)
 	    archive_read_support_filter_zstd(a) || archive_read_support_format_raw(a) ||
 	    archive_read_support_format_empty(a))
 		return err_set(err, ERR_HARNESS, "libarchive lacks a filter");
-	if (archive_read_open_filename(a, path, sizeof(chunk)) ||
+	if (archive_read_open_memory(a, data, len) ||
 	    archive_read_next_header(a, &entry) > ARCHIVE_EOF)
 		goto bad;
 	while ((n = archive_read_data(a, chunk, sizeof(chunk))) > 0) {
 		if ((size_t)n > MODULE_BYTES - got.len)
-			return err_set(err, ERR_INPUT, "%s: larger than %lu MiB", path,
-				       MODULE_BYTES >> 20);
+			return err_set(err, ERR_INPUT, "larger than %lu MiB", MODULE_BYTES >> 20);
 		buf_add(&got, chunk, (size_t)n);
 	}
 	if (n < 0)
@@ -65,7 +42,7 @@ int module_read(const char *path, struct buf *out, struct err *err)
 	got = (struct buf)BUF_INIT;
 	return 0;
 bad:
-	return err_set(err, ERR_INPUT, "%s: %s", path,
+	return err_set(err, ERR_INPUT, "%s",
 		       archive_error_string(a) ? archive_error_string(a) : "unreadable");
 }
 
@@ -104,8 +81,7 @@ Elf64_Shdr *module_sections(const struct buf *module, Elf64_Ehdr *head)
 	return steal(sections);
 }
 
-/* The name goes into the plan and into a path in the guest. */
-static bool name_ok(const char *s, size_t len)
+bool module_name_ok(const char *s, size_t len)
 {
 	if (!len || len > 63)
 		return false;
@@ -116,11 +92,10 @@ static bool name_ok(const char *s, size_t len)
 	return true;
 }
 
-static int add_dep(struct modinfo *info, const char *s, size_t len, bool soft, const char *path,
-		   struct err *err)
+static int add_dep(struct modinfo *info, const char *s, size_t len, bool soft, struct err *err)
 {
-	if (!name_ok(s, len) || info->n_depends == MODINFO_MAX_DEPENDS)
-		return err_set(err, ERR_INPUT, "%s: damaged: its dependencies make no sense", path);
+	if (!module_name_ok(s, len) || info->n_depends == MODINFO_MAX_DEPENDS)
+		return err_set(err, ERR_INPUT, "damaged: its dependencies make no sense");
 	cleanup_free char *name = module_name(s, len);
 	for (size_t i = 0; i < info->n_depends; i++) {
 		if (strcmp(info->depends[i].name, name))
@@ -134,12 +109,12 @@ static int add_dep(struct modinfo *info, const char *s, size_t len, bool soft, c
 }
 
 /* depends: "kvm,ccp", or nothing. */
-static int add_depends(struct modinfo *info, const char *s, const char *path, struct err *err)
+static int add_depends(struct modinfo *info, const char *s, struct err *err)
 {
 	while (*s) {
 		size_t len = strcspn(s, ",");
 
-		if (add_dep(info, s, len, false, path, err))
+		if (add_dep(info, s, len, false, err))
 			return -1;
 		s += len + (s[len] == ',');
 	}
@@ -147,7 +122,7 @@ static int add_depends(struct modinfo *info, const char *s, const char *path, st
 }
 
 /* softdep: "pre: a b post: c"; what comes after is none of ours. */
-static int add_softdep(struct modinfo *info, const char *s, const char *path, struct err *err)
+static int add_softdep(struct modinfo *info, const char *s, struct err *err)
 {
 	bool pre = false;
 
@@ -156,89 +131,76 @@ static int add_softdep(struct modinfo *info, const char *s, const char *path, st
 
 		if (s[len - 1] == ':')
 			pre = !strncmp(s, "pre:", len);
-		else if (pre && add_dep(info, s, len, true, path, err))
+		else if (pre && add_dep(info, s, len, true, err))
 			return -1;
 		s += len;
 	}
 	return 0;
 }
 
-static int add_row(struct modinfo *info, const char *key, const char *value, const char *path,
-		   struct err *err)
+/* One string of .modinfo: KEY=VALUE. */
+static int add_row(struct modinfo *info, const char *row, struct err *err)
 {
-	if (!strcmp(key, "vermagic") && !info->release)
-		info->release = xstrndup(value, strcspn(value, " "));
-	if (!strcmp(key, "depends"))
-		return add_depends(info, value, path, err);
-	if (!strcmp(key, "softdep"))
-		return add_softdep(info, value, path, err);
+	static const char release[] = "vermagic=", depends[] = "depends=", softdep[] = "softdep=";
+
+	if (!strncmp(row, release, sizeof(release) - 1) && !info->release) {
+		row += sizeof(release) - 1;
+		info->release = xstrndup(row, strcspn(row, " "));
+	}
+	if (!strncmp(row, depends, sizeof(depends) - 1))
+		return add_depends(info, row + sizeof(depends) - 1, err);
+	if (!strncmp(row, softdep, sizeof(softdep) - 1))
+		return add_softdep(info, row + sizeof(softdep) - 1, err);
 	return 0;
 }
 
-static int fill(struct modinfo *info, const struct kmod_list *list, const char *path,
-		struct err *err)
+/* Strings in a row, each ended by a NUL; there may be more than one between two of them. */
+static int add_rows(struct modinfo *info, const char *p, size_t len, struct err *err)
 {
-	const struct kmod_list *row;
+	const char *end = p + len, *nul;
 
-	kmod_list_foreach(row, list)
-	{
-		if (add_row(info, kmod_module_info_get_key(row), kmod_module_info_get_value(row),
-			    path, err))
+	for (; (nul = memchr(p, '\0', (size_t)(end - p))); p = nul + 1)
+		if (add_row(info, p, err))
 			return -1;
-	}
-	if (!info->release)
-		return err_set(err, ERR_INPUT, "%s: not a kernel module (no vermagic)", path);
 	return 0;
 }
 
-/* The module's bytes as a file without a name, checked. Returns the descriptor. */
-static int open_checked(const char *path, struct err *err)
+const char *module_section_name(const struct buf *module, const Elf64_Shdr *names,
+				const Elf64_Shdr *s)
 {
-	cleanup_fd int fd = memfd_create("module", MFD_CLOEXEC);
-	cleanup_buf struct buf bytes = BUF_INIT;
-	Elf64_Ehdr head;
+	const char *all = module->data + names->sh_offset;
 
-	if (fd < 0)
-		return err_errno(err, ERR_HARNESS, "memfd_create");
-	if (module_read(path, &bytes, err))
-		return -1;
-	cleanup_free Elf64_Shdr *sections = module_sections(&bytes, &head);
-	if (!sections)
-		return err_set(err, ERR_INPUT, "%s: not a kernel module, or a damaged one", path);
-	for (size_t done = 0; done < bytes.len;) {
-		ssize_t n = write(fd, bytes.data + done, bytes.len - done);
-
-		if (n < 0)
-			return err_errno(err, ERR_HARNESS, "memfd");
-		done += (size_t)n;
-	}
-	return steal_fd(fd);
+	if (names->sh_type == SHT_NOBITS || s->sh_name >= names->sh_size ||
+	    !memchr(all + s->sh_name, '\0', names->sh_size - s->sh_name))
+		return "";
+	return all + s->sh_name;
 }
 
-int modinfo_read(const char *path, struct modinfo *out, struct err *err)
+int modinfo_parse(const struct buf *module, struct modinfo *out, struct err *err)
 {
-	static const char *const no_config = NULL;
-	__attribute__((cleanup(unref_ctx))) struct kmod_ctx *ctx = kmod_new(NULL, &no_config);
-	__attribute__((cleanup(unref_module))) struct kmod_module *module = NULL;
-	__attribute__((cleanup(free_info))) struct kmod_list *list = NULL;
-	cleanup_fd int fd = open_checked(path, err);
 	struct modinfo info = { 0 };
+	Elf64_Ehdr head;
+	cleanup_free Elf64_Shdr *sections = module_sections(module, &head);
+	int rc = 0;
 
-	if (fd < 0)
-		return -1;
-	if (!ctx)
-		return err_set(err, ERR_HARNESS, "libkmod cannot start");
-	cleanup_free char *proc = xasprintf("/proc/self/fd/%d", fd);
-	kmod_set_log_priority(ctx, 0);
-	if (kmod_module_new_from_path(ctx, proc, &module) < 0 ||
-	    kmod_module_get_info(module, &list) < 0)
-		return err_set(err, ERR_INPUT, "%s: not a kernel module (no .modinfo)", path);
-	if (fill(&info, list, path, err)) {
-		modinfo_free(&info);
-		return -1;
+	if (!sections)
+		return err_set(err, ERR_INPUT, "not a kernel module, or a damaged one");
+	for (size_t i = 1; !rc && i < head.e_shnum; i++) {
+		const Elf64_Shdr *s = &sections[i], *names = &sections[head.e_shstrndx];
+
+		if (s->sh_type == SHT_NOBITS ||
+		    strcmp(module_section_name(module, names, s), ".modinfo") != 0)
+			continue;
+		rc = add_rows(&info, module->data + s->sh_offset, s->sh_size, err);
+		break;
 	}
-	*out = info;
-	return 0;
+	if (!rc && !info.release)
+		rc = err_set(err, ERR_INPUT, "not a kernel module (no vermagic)");
+	if (rc)
+		modinfo_free(&info);
+	else
+		*out = info;
+	return rc;
 }
 
 void modinfo_free(struct modinfo *info)

@@ -27,6 +27,11 @@ struct modinfo {
  * to modinfo_free(). */
 int modinfo_read(const char *path, struct modinfo *out, struct err *err);
 
+/* The same of a module's bytes, decompressed; the error names no file. It is this and
+ * module_unpack() that a reader (cage.h) does for modinfo_read(). */
+int modinfo_parse(const struct buf *module, struct modinfo *out, struct err *err);
+int module_unpack(const void *data, size_t len, struct buf *out, struct err *err);
+
 /* May be called on a zeroed struct; leaves one. */
 void modinfo_free(struct modinfo *info);
 
@@ -35,6 +40,13 @@ void modinfo_free(struct modinfo *info);
  * head. NULL when it is no relocatable x86-64 ELF or damaged; else the caller frees them.
  */
 Elf64_Shdr *module_sections(const struct buf *module, Elf64_Ehdr *head);
+
+/* A section's name, among the names; "" if it has none that ends there. */
+const char *module_section_name(const struct buf *module, const Elf64_Shdr *names,
+				const Elf64_Shdr *s);
+
+/* Whether a module can be called so: the name goes into the plan and into a path in the guest. */
+bool module_name_ok(const char *s, size_t len);
 
 /* The kernel's name of a module: '-' is '_'. The caller frees it. */
 char *module_name(const char *s, size_t len);

@@ -72,7 +72,8 @@ int modules_for_image(const struct kernel_image *image, const char *given,
 /* May be called on a zeroed struct; leaves one. */
 void kernel_modules_free(struct kernel_modules *modules);
 
-/* The module's bytes, decompressed, into out, which must be empty. At most MODULE_BYTES. */
+/* The module's bytes, decompressed and without debug information (module_strip_debug()), into out,
+ * which must be empty. At most MODULE_BYTES. */
 int module_read(const char *path, struct buf *out, struct err *err);
 
 /*

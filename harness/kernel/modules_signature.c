@@ -7,8 +7,12 @@
 
 #include "base/cleanup.h"
 #include "kernel/modinfo.h"
+#include "kernel/read.h"
 #include "kernel/signature.h"
+#include "readers.h"
 
+#include <fcntl.h>
+#include <limits.h>
 #include <nettle/base16.h>
 #include <nettle/sha2.h>
 #include <stdint.h>
@@ -23,17 +27,6 @@ static void add(struct sha256_ctx *hash, const void *data, size_t len)
 
 	sha256_update(hash, sizeof(n), (const uint8_t *)&n);
 	sha256_update(hash, len, data);
-}
-
-/* The name that begins at offset of the names; "" if it does not end there. */
-static const char *name_of(const struct buf *module, const Elf64_Shdr *names, const Elf64_Shdr *s)
-{
-	const char *all = module->data + names->sh_offset;
-
-	if (names->sh_type == SHT_NOBITS || s->sh_name >= names->sh_size ||
-	    !memchr(all + s->sh_name, '\0', names->sh_size - s->sh_name))
-		return "";
-	return all + s->sh_name;
 }
 
 /* Build ids and salts, the compiler's name, debug information and what relocates it. */
@@ -84,31 +77,78 @@ static void add_section(struct sha256_ctx *hash, const struct buf *module, const
 		add(hash, module->data + s->sh_offset, s->sh_size);
 }
 
-static int add_module(struct sha256_ctx *hash, const struct kernel_module *module, struct err *err)
+static int add_module(struct sha256_ctx *hash, const char *name, const char *params,
+		      const struct buf *module, struct err *err)
 {
-	cleanup_buf struct buf bytes = BUF_INIT;
 	Elf64_Ehdr head;
+	cleanup_free Elf64_Shdr *sections = module_sections(module, &head);
 
-	if (module_read(module->path, &bytes, err))
-		return -1;
-	cleanup_free Elf64_Shdr *sections = module_sections(&bytes, &head);
 	if (!sections)
-		return err_set(err, ERR_INPUT, "%s: not a kernel module, or a damaged one",
-			       module->path);
-	add(hash, module->name, strlen(module->name));
-	add(hash, module->params, strlen(module->params));
-	size_t left = bytes.len; /* sections that overlap could take for ever */
+		return err_set(err, ERR_INPUT, "not a kernel module, or a damaged one");
+	add(hash, name, strlen(name));
+	add(hash, params, strlen(params));
+	size_t left = module->len; /* sections that overlap could take for ever */
 	for (size_t i = 1; i < head.e_shnum; i++) {
 		const Elf64_Shdr *s = &sections[i];
 		size_t n = s->sh_type == SHT_NOBITS ? 0 : s->sh_size;
-		const char *name = name_of(&bytes, &sections[head.e_shstrndx], s);
+		const char *section = module_section_name(module, &sections[head.e_shstrndx], s);
 
 		if (n > left)
-			return err_set(err, ERR_INPUT, "%s: damaged: its sections overlap",
-				       module->path);
+			return err_set(err, ERR_INPUT, "damaged: its sections overlap");
 		left -= n;
-		if (!left_out(name))
-			add_section(hash, &bytes, name, s);
+		if (!left_out(section))
+			add_section(hash, module, section, s);
+	}
+	return 0;
+}
+
+/* ---- the reader: the modules' files; their number, and for each path, name and parameters ---- */
+
+int modules_signature_serve(int fd, const int *fds, struct err *err)
+{
+	cleanup_wire struct wire in = WIRE_INIT;
+	struct sha256_ctx hash;
+
+	if (cage_hear(fd, &in, err))
+		return -1;
+	sha256_init(&hash);
+	add(&hash, RULES, sizeof(RULES));
+	for (size_t i = 0, n = wire_u64(&in, MODULES_MAX); i < n; i++) {
+		cleanup_free char *path = wire_str(&in, PATH_MAX);
+		cleanup_free char *name = wire_str(&in, PATH_MAX);
+		cleanup_free char *params = wire_str(&in, PATH_MAX);
+		cleanup_buf struct buf bytes = BUF_INIT;
+
+		if (module_read_fd(fds[i], &bytes, err) ||
+		    add_module(&hash, name, params, &bytes, err))
+			return err_context(err, "%s", path);
+	}
+	cleanup_buf struct buf body = BUF_INIT;
+	char signature[SIGNATURE_BYTES];
+	unsigned char digest[SHA256_DIGEST_SIZE];
+
+	sha256_digest(&hash, sizeof(digest), digest);
+	base16_encode_update(signature, sizeof(digest), digest);
+	signature[SIGNATURE_BYTES - 1] = '\0';
+	wire_put_str(&body, signature);
+	return wire_send(fd, 0, &body, err);
+}
+
+/* ---- the harness ---- */
+
+static int open_all(const struct kernel_modules *modules, int *fds, struct buf *request,
+		    struct err *err)
+{
+	wire_put_u64(request, modules->n);
+	for (size_t i = 0; i < modules->n; i++) {
+		const struct kernel_module *m = &modules->v[i];
+
+		wire_put_str(request, m->path);
+		wire_put_str(request, m->name);
+		wire_put_str(request, m->params);
+		fds[i] = open(m->path, O_RDONLY | O_CLOEXEC);
+		if (fds[i] < 0)
+			return err_errno(err, ERR_INPUT, "%s", m->path);
 	}
 	return 0;
 }
@@ -116,16 +156,20 @@ static int add_module(struct sha256_ctx *hash, const struct kernel_module *modul
 int modules_signature(const struct kernel_modules *modules, char out[SIGNATURE_BYTES],
 		      struct err *err)
 {
-	unsigned char digest[SHA256_DIGEST_SIZE];
-	struct sha256_ctx hash;
+	cleanup_buf struct buf request = BUF_INIT;
+	cleanup_wire struct wire in = WIRE_INIT;
+	int fds[MODULES_MAX];
 
-	sha256_init(&hash);
-	add(&hash, RULES, sizeof(RULES));
+	for (size_t i = 0; i < MODULES_MAX; i++)
+		fds[i] = -1;
+	int rc = open_all(modules, fds, &request, err);
+	if (!rc)
+		rc = cage_ask(READER_MODULES, fds, modules->n, &request, 256, &in, err);
 	for (size_t i = 0; i < modules->n; i++)
-		if (add_module(&hash, &modules->v[i], err))
-			return -1;
-	sha256_digest(&hash, sizeof(digest), digest);
-	base16_encode_update(out, sizeof(digest), digest);
-	out[SIGNATURE_BYTES - 1] = '\0';
-	return 0;
+		if (fds[i] >= 0)
+			close(fds[i]);
+	if (rc)
+		return -1;
+	kernel_take_hash(&in, out);
+	return wire_ok(&in) ? 0 : cage_bad(READER_MODULES, err);
 }

@@ -1,16 +1,11 @@
 /* Decompressing a bzImage's payload, through libarchive; see payload.h. */
 #include "kernel/payload.h"
 
-#include "base/cleanup.h"
-
 #include <archive.h>
 #include <archive_entry.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
-#include <unistd.h>
 
 #define SIZE_BYTES 4 /* at the payload's end */
 
@@ -119,33 +114,5 @@ int kernel_payload_unpack(const void *payload, size_t len, struct buf *out, stru
 		return -1;
 	*out = got;
 	got = (struct buf)BUF_INIT;
-	return 0;
-}
-
-int kernel_payload_read(const struct kernel_image *image, struct buf *out, struct err *err)
-{
-	if (!image->payload_bytes)
-		return err_set(err, ERR_INPUT,
-			       "%s: its header names no payload (a kernel before 2.6.26)",
-			       image->path);
-	cleanup_fd int fd = open(image->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	cleanup_free char *payload = xcalloc(1, image->payload_bytes);
-	if (fd < 0)
-		return err_errno(err, ERR_INPUT, "%s", image->path);
-	for (size_t got = 0; got < image->payload_bytes;) {
-		ssize_t n = pread(fd, payload + got, image->payload_bytes - got,
-				  (off_t)(image->payload_offset + got));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_errno(err, ERR_INPUT, "%s", image->path);
-		if (!n)
-			return err_set(err, ERR_INPUT, "%s: it changed while it was read",
-				       image->path);
-		got += (size_t)n;
-	}
-	if (kernel_payload_unpack(payload, image->payload_bytes, out, err))
-		return err_context(err, "%s", image->path);
 	return 0;
 }

@@ -11,7 +11,6 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "kernel/image.h"
 
 #include <stddef.h>
 
@@ -26,8 +25,5 @@
  * image's name, when it is damaged, too large, or of a format that is not supported (LZO).
  */
 int kernel_payload_unpack(const void *payload, size_t len, struct buf *out, struct err *err);
-
-/* The same for the image's file, which is read again. The error begins with its path. */
-int kernel_payload_read(const struct kernel_image *image, struct buf *out, struct err *err);
 
 #endif

@@ -6,7 +6,6 @@
 #include "kernel/signature.h"
 
 #include "base/cleanup.h"
-#include "kernel/payload.h"
 
 #include <ctype.h>
 #include <elf.h>
@@ -334,12 +333,29 @@ int kernel_signature(char *vmlinux, size_t len, char out[SIGNATURE_BYTES], struc
 	return 0;
 }
 
-int kernel_signature_of_payload(const void *payload, size_t len, char out[SIGNATURE_BYTES],
-				struct err *err)
+char *kernel_compiler(const char *vmlinux, size_t len)
 {
-	cleanup_buf struct buf vmlinux = BUF_INIT;
+	static const char words[] = "Linux version ";
+	const char *banner = memmem(vmlinux, len, words, sizeof(words) - 1);
 
-	if (kernel_payload_unpack(payload, len, &vmlinux, err))
-		return -1;
-	return kernel_signature(vmlinux.data, vmlinux.len, out, err);
+	if (!banner)
+		return NULL;
+	size_t room = len - (size_t)(banner - vmlinux);
+	cleanup_free char *line = xstrndup(banner, room < 512 ? room : 512);
+	char *from = strstr(line, ") (");
+	if (!from)
+		return NULL;
+	from += strlen(") (");
+	int depth = 1;
+	size_t n = 0;
+	for (; from[n] && depth; n++) {
+		depth += (from[n] == '(') - (from[n] == ')');
+		if (depth == 1 && !strncmp(from + n, ", GNU ld", strlen(", GNU ld")))
+			break;
+	}
+	if (!from[n])
+		return NULL;
+	struct buf out = BUF_INIT;
+	buf_add_escaped(&out, from, depth ? n : n - 1);
+	return buf_steal(&out);
 }

@@ -20,8 +20,9 @@
  */
 int kernel_signature(char *vmlinux, size_t len, char out[SIGNATURE_BYTES], struct err *err);
 
-/* The same of a payload as it lies in a bzImage, still compressed. */
-int kernel_signature_of_payload(const void *payload, size_t len, char out[SIGNATURE_BYTES],
-				struct err *err);
+/* The compiler in the kernel's banner (init/version.c): "Linux version RELEASE (USER@HOST)
+ * (COMPILER) #1 ..."; NULL if there is none, else the caller frees it. What of it is the linker's
+ * is left out. */
+char *kernel_compiler(const char *vmlinux, size_t len);
 
 #endif

@@ -50,6 +50,9 @@ if strace -o /dev/null true 2>/dev/null; then
 	fi
 	traced audit 2 "$KVMREPRO" audit --format json tests/data/bisect/old.log tests/data/bisect/new-fix.log
 	check "audit: the readers do their work" [ "$(wc -l <"$T/out")" -eq 2 ]
+	tests/mkimage.py "$T/image" pack=xz
+	traced signature 2 "$KVMREPRO" signature "$T/image"
+	status_is 0 "signature: the readers do their work"
 else
 	result 0 "the readers' system calls # SKIP strace cannot be used here"
 fi

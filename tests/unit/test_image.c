@@ -4,7 +4,9 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "readers.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <setjmp.h>
@@ -24,7 +26,7 @@ static int make_dir(void **state)
 	struct err err;
 
 	(void)state;
-	return fs_tmpdir(&dir, &err);
+	return cage_setup(readers, &err) || fs_tmpdir(&dir, &err);
 }
 
 static int remove_dir(void **state)
@@ -79,7 +81,8 @@ static int open_bytes(const struct buf *b, struct kernel_image *image, struct er
 	assert_non_null(f);
 	assert_int_equal(fwrite(b->data, 1, b->len, f), b->len);
 	assert_int_equal(fclose(f), 0);
-	return kernel_image_open(path, image, err);
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	return kernel_image_read(fd, path, image, err);
 }
 
 static void assert_refused(const struct buf *b, const char *why)
@@ -118,6 +121,36 @@ static void test_good(void **state)
 	buf_adds(&b, "signed");
 	assert_int_equal(open_bytes(&b, &image, &err), 0);
 	kernel_image_free(&image);
+}
+
+/* What a reader tells is what it read. */
+static void test_by_reader(void **state)
+{
+	cleanup_free char *path = xasprintf("%s/image", dir);
+	cleanup_buf struct buf b = BUF_INIT;
+	struct kernel_image image, told;
+	struct err err;
+
+	(void)state;
+	make_image(&b);
+	assert_int_equal(open_bytes(&b, &image, &err), 0);
+	assert_int_equal(kernel_image_open(path, &told, &err), 0);
+	assert_string_equal(told.path, path);
+	assert_string_equal(told.release, image.release);
+	assert_string_equal(told.version, image.version);
+	assert_string_equal(told.sha256, image.sha256);
+	assert_int_equal(told.size_bytes, image.size_bytes);
+	assert_int_equal(told.boot_protocol, image.boot_protocol);
+	assert_int_equal(told.payload_offset, image.payload_offset);
+	assert_int_equal(told.payload_bytes, image.payload_bytes);
+	kernel_image_free(&image);
+	kernel_image_free(&told);
+	/* Errors are its own words. */
+	b.data[0x1fe] = 0;
+	assert_int_equal(open_bytes(&b, &image, &err), -1);
+	assert_int_equal(kernel_image_open(path, &told, &err), -1);
+	assert_ptr_equal(strstr(err.msg, path), err.msg);
+	assert_int_equal(err.kind, ERR_INPUT);
 }
 
 static void test_hash(void **state)
@@ -327,10 +360,10 @@ static void test_noise(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),      cmocka_unit_test(test_hash),
-		cmocka_unit_test(test_spoilt),    cmocka_unit_test(test_others),
-		cmocka_unit_test(test_not_files), cmocka_unit_test(test_too_large),
-		cmocka_unit_test(test_noise),
+		cmocka_unit_test(test_good),      cmocka_unit_test(test_by_reader),
+		cmocka_unit_test(test_hash),      cmocka_unit_test(test_spoilt),
+		cmocka_unit_test(test_others),    cmocka_unit_test(test_not_files),
+		cmocka_unit_test(test_too_large), cmocka_unit_test(test_noise),
 	};
 
 	return cmocka_run_group_tests_name("image", tests, make_dir, remove_dir);

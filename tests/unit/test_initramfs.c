@@ -6,6 +6,7 @@
 #include "embed.h"
 #include "kernel/modules.h"
 #include "kvmrepro/protocol.h"
+#include "readers.h"
 #include "reproducer.h"
 
 #include <archive.h>
@@ -229,6 +230,14 @@ static void test_guest_errors(void **state)
 	assert_int_equal(out.len, 0);
 }
 
+static int start_readers(void **state)
+{
+	struct err err;
+
+	(void)state;
+	return cage_setup(readers, &err);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -238,5 +247,5 @@ int main(void)
 		cmocka_unit_test(test_guest_errors),
 	};
 
-	return cmocka_run_group_tests_name("initramfs", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("initramfs", tests, start_readers, NULL);
 }

@@ -1,0 +1,189 @@
+/* Kernel images by readers; see read.h, image.h. */
+#include "kernel/read.h"
+
+#include "base/cleanup.h"
+#include "kernel/image.h"
+#include "kernel/payload.h"
+#include "readers.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define VERSION_BYTES  (256 * 512) /* it lies in the setup sectors */
+#define COMPILER_BYTES 4096
+#define ANSWER_BYTES   (2 * VERSION_BYTES)
+
+void kernel_take_hash(struct wire *in, char out[65])
+{
+	cleanup_free char *hex = wire_str(in, 64);
+
+	in->bad |= !hex || strspn(hex, "0123456789abcdef") != 64;
+	snprintf(out, 65, "%s", in->bad ? "" : hex);
+}
+
+/* ---- the header and the file's hash ---- */
+
+int kernel_image_serve(int fd, const int *fds, struct err *err)
+{
+	cleanup_buf struct buf body = BUF_INIT;
+	cleanup_wire struct wire in = WIRE_INIT;
+	struct kernel_image image;
+
+	if (cage_hear(fd, &in, err))
+		return -1;
+	cleanup_free char *name = wire_str(&in, PATH_MAX);
+	if (kernel_image_read(fds[0], name ? name : "the image", &image, err))
+		return -1;
+	wire_put_str(&body, image.release);
+	wire_put_str(&body, image.version);
+	wire_put_u64(&body, image.size_bytes);
+	wire_put_str(&body, image.sha256);
+	wire_put_u64(&body, image.boot_protocol);
+	wire_put_u64(&body, image.payload_offset);
+	wire_put_u64(&body, image.payload_bytes);
+	kernel_image_free(&image);
+	return wire_send(fd, 0, &body, err);
+}
+
+/* What must hold of any image; size: what the file system says. */
+static void take_image(struct wire *in, uint64_t size, struct kernel_image *image)
+{
+	image->release = wire_str(in, NAME_MAX);
+	image->version = wire_str(in, VERSION_BYTES);
+	image->size_bytes = wire_u64(in, size);
+	kernel_take_hash(in, image->sha256);
+	image->boot_protocol = (unsigned)wire_u64(in, UINT16_MAX);
+	image->payload_offset = wire_u64(in, size);
+	image->payload_bytes = wire_u64(in, size - image->payload_offset);
+	if (!in->bad)
+		in->bad = image->size_bytes != size || !kernel_release_ok(image->release) ||
+			  !kernel_version_ok(image->version);
+}
+
+static int ask_image(int file_fd, const char *path, uint64_t size, struct kernel_image *image,
+		     struct err *err)
+{
+	cleanup_buf struct buf request = BUF_INIT;
+	cleanup_wire struct wire in = WIRE_INIT;
+
+	wire_put_str(&request, path);
+	if (cage_ask(READER_IMAGE, &file_fd, 1, &request, ANSWER_BYTES, &in, err))
+		return -1;
+	take_image(&in, size, image);
+	return wire_ok(&in) ? 0 : cage_bad(READER_IMAGE, err);
+}
+
+int kernel_image_open(const char *path, struct kernel_image *out, struct err *err)
+{
+	/* O_NONBLOCK: a FIFO must not make us wait for a writer. */
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct kernel_image image = { 0 };
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st))
+		return err_errno(err, ERR_INPUT, "%s", path);
+	if (S_ISDIR(st.st_mode))
+		return err_set(err, ERR_INPUT, "%s: a directory, not a kernel image", path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, ERR_INPUT, "%s: not a regular file", path);
+	if ((uint64_t)st.st_size > KERNEL_IMAGE_BYTES)
+		return err_set(err, ERR_INPUT, "%s: %lld bytes; no kernel image is over %llu MiB",
+			       path, (long long)st.st_size, KERNEL_IMAGE_BYTES >> 20);
+	int rc = ask_image(fd, path, (uint64_t)st.st_size, &image, err);
+	if (!rc && !(image.path = realpath(path, NULL)))
+		rc = err_errno(err, ERR_INPUT, "%s", path);
+	if (rc)
+		kernel_image_free(&image);
+	else
+		*out = image;
+	return rc;
+}
+
+/* ---- the signature ---- */
+
+static int read_payload(int fd, uint64_t offset, uint64_t len, struct buf *out, struct err *err)
+{
+	cleanup_free char *payload = xcalloc(1, len);
+
+	for (size_t got = 0; got < len;) {
+		ssize_t n = pread(fd, payload + got, len - got, (off_t)(offset + got));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_errno(err, ERR_INPUT, "it cannot be read");
+		if (!n)
+			return err_set(err, ERR_INPUT, "it changed while it was read");
+		got += (size_t)n;
+	}
+	return kernel_payload_unpack(payload, len, out, err);
+}
+
+/* Where there is no signature, the answer says why: there may be a compiler all the same. */
+int kernel_sign_serve(int fd, const int *fds, struct err *err)
+{
+	cleanup_buf struct buf body = BUF_INIT, vmlinux = BUF_INIT;
+	cleanup_wire struct wire in = WIRE_INIT;
+	char signature[SIGNATURE_BYTES];
+	struct err why;
+
+	if (cage_hear(fd, &in, err))
+		return -1;
+	uint64_t offset = wire_u64(&in, KERNEL_IMAGE_BYTES);
+	if (read_payload(fds[0], offset, wire_u64(&in, KERNEL_IMAGE_BYTES), &vmlinux, err))
+		return -1;
+	cleanup_free char *compiler = kernel_compiler(vmlinux.data, vmlinux.len);
+	wire_put_str(&body, compiler);
+	if (kernel_signature(vmlinux.data, vmlinux.len, signature, &why)) {
+		wire_put_u64(&body, 0);
+		wire_put_str(&body, why.msg);
+	} else {
+		wire_put_u64(&body, 1);
+		wire_put_str(&body, signature);
+	}
+	return wire_send(fd, 0, &body, err);
+}
+
+static int take_signature(struct wire *in, char out[SIGNATURE_BYTES], char **compiler,
+			  struct err *err)
+{
+	cleanup_free char *named = wire_str_or_null(in, COMPILER_BYTES), *why = NULL;
+	bool made = wire_bool(in);
+
+	if (made)
+		kernel_take_hash(in, out);
+	else
+		why = wire_str(in, ERR_MSG_BYTES - 1);
+	if (!wire_ok(in))
+		return cage_bad(READER_SIGNATURE, err);
+	if (compiler)
+		*compiler = steal(named);
+	return made ? 0 : err_set(err, ERR_INPUT, "%s", why);
+}
+
+int kernel_image_sign(const struct kernel_image *image, char out[SIGNATURE_BYTES], char **compiler,
+		      struct err *err)
+{
+	cleanup_fd int fd = open(image->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	cleanup_buf struct buf request = BUF_INIT;
+	cleanup_wire struct wire in = WIRE_INIT;
+
+	*out = '\0';
+	if (compiler)
+		*compiler = NULL;
+	if (!image->payload_bytes)
+		return err_set(err, ERR_INPUT,
+			       "%s: its header names no payload (a kernel before 2.6.26)",
+			       image->path);
+	if (fd < 0)
+		return err_errno(err, ERR_INPUT, "%s", image->path);
+	wire_put_u64(&request, image->payload_offset);
+	wire_put_u64(&request, image->payload_bytes);
+	if (cage_ask(READER_SIGNATURE, &fd, 1, &request, ANSWER_BYTES, &in, err) ||
+	    take_signature(&in, out, compiler, err))
+		return err_context(err, "%s", image->path);
+	return 0;
+}
