@@ -1,5 +1,5 @@
 /*
- * Building; see build.h. Between us and the shell stands a process that waits for it, because a
+ * Building; see build.h. Between us and the program stands a process that waits for it, because a
  * parent that is killed outright can tell nobody: the kernel sends that process SIGTERM then
  * (PR_SET_PDEATHSIG), and it ends the group.
  */
@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "interrupt.h"
 
@@ -26,10 +27,10 @@
 
 /* What follows runs between fork() and exec() or _exit(): async-signal-safe functions only. */
 
-static _Noreturn void become_shell(const char *command, const sigset_t *before)
+static _Noreturn void become(const char *const *argv, const sigset_t *before)
 {
 	sigprocmask(SIG_SETMASK, before, NULL);
-	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+	execvp(argv[0], (char *const *)argv);
 	_exit(127);
 }
 
@@ -54,7 +55,7 @@ static int guard(pid_t child, const sigset_t *awaited)
 }
 
 /* The signals that are awaited are blocked already; what came since fork() is pending. */
-static _Noreturn void supervise(const char *dir, const char *command, int log_fd, pid_t parent,
+static _Noreturn void supervise(const char *dir, const char *const *argv, int log_fd, pid_t parent,
 				const sigset_t *awaited, const sigset_t *before)
 {
 	signal(SIGINT, SIG_DFL);
@@ -73,7 +74,7 @@ static _Noreturn void supervise(const char *dir, const char *command, int log_fd
 	close_range(STDERR_FILENO + 1, ~0U, 0);
 	pid_t child = fork();
 	if (!child)
-		become_shell(command, before);
+		become(argv, before);
 	_exit(child < 0 ? 126 : guard(child, awaited));
 }
 
@@ -81,7 +82,7 @@ static _Noreturn void supervise(const char *dir, const char *command, int log_fd
  * The signals that the child awaits are blocked across fork(): SIGTERM would be lost in the handler
  * that the child has from us, if it came before the child is ready for it.
  */
-static pid_t start(const char *dir, const char *command, int log_fd)
+static pid_t start(const char *dir, const char *const *argv, int log_fd)
 {
 	sigset_t awaited, before;
 	pid_t parent = getpid();
@@ -92,16 +93,17 @@ static pid_t start(const char *dir, const char *command, int log_fd)
 	sigprocmask(SIG_BLOCK, &awaited, &before);
 	pid_t pid = fork();
 	if (!pid)
-		supervise(dir, command, log_fd, parent, &awaited, &before);
+		supervise(dir, argv, log_fd, parent, &awaited, &before);
 	int saved = errno;
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	errno = saved;
 	return pid;
 }
 
-/* 1: it has ended; 0: a signal asked us to stop first. */
-static int wait_or_stop(pid_t pid, struct err *err)
+/* Wait until it has ended. -1: it must be ended, and why. */
+static int wait_or_stop(pid_t pid, unsigned limit_ms, struct err *err)
 {
+	int64_t deadline = clock_ms() + limit_ms;
 	cleanup_fd int pid_fd = pidfd_open(pid, 0);
 	struct pollfd fds[2] = {
 		{ .fd = pid_fd, .events = POLLIN },
@@ -110,37 +112,54 @@ static int wait_or_stop(pid_t pid, struct err *err)
 
 	if (pid_fd < 0)
 		return err_errno(err, ERR_HARNESS, "pidfd_open");
-	while (poll(fds, 2, -1) < 0)
-		if (errno != EINTR)
+	for (;;) {
+		int64_t left = deadline - clock_ms();
+
+		if (limit_ms && left <= 0)
+			return err_set(err, ERR_INPUT, "it takes longer than %u s",
+				       limit_ms / 1000);
+		if (poll(fds, 2, limit_ms ? (int)left : -1) < 0 && errno != EINTR)
 			return err_errno(err, ERR_HARNESS, "poll");
-	return !(fds[1].revents & POLLIN);
+		if (fds[1].revents & POLLIN)
+			return err_set(err, ERR_INTERRUPTED, "interrupted");
+		if (fds[0].revents)
+			return 0;
+	}
 }
 
-int build_run(const char *dir, const char *command, const char *log_path, bool *built,
-	      struct err *err)
+int build_exec(const char *dir, const char *const *argv, unsigned limit_ms, const char *log_path,
+	       int *status, struct err *err)
 {
 	cleanup_fd int log_fd =
 		open(log_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
-	int status;
+	int how;
 
 	if (log_fd < 0)
 		return err_errno(err, ERR_HARNESS, "%s", log_path);
 	if (interrupt_signal())
 		return err_set(err, ERR_INTERRUPTED, "interrupted");
-	pid_t pid = start(dir, command, log_fd);
+	pid_t pid = start(dir, argv, log_fd);
 	if (pid < 0)
 		return err_errno(err, ERR_HARNESS, "fork");
-	int rc = wait_or_stop(pid, err);
-	if (rc <= 0)
+	int rc = wait_or_stop(pid, limit_ms, err);
+	if (rc)
 		kill(pid, SIGTERM);
-	while (waitpid(pid, &status, 0) < 0)
+	while (waitpid(pid, &how, 0) < 0)
 		if (errno != EINTR)
 			return err_errno(err, ERR_HARNESS, "waitpid");
-	if (rc < 0)
+	*status = WIFEXITED(how) ? WEXITSTATUS(how) : 128 + WTERMSIG(how);
+	return rc;
+}
+
+int build_run(const char *dir, const char *command, const char *log_path, bool *built,
+	      struct err *err)
+{
+	const char *const argv[] = { "/bin/sh", "-c", command, NULL };
+	int status;
+
+	if (build_exec(dir, argv, 0, log_path, &status, err))
 		return -1;
-	if (!rc)
-		return err_set(err, ERR_INTERRUPTED, "interrupted");
-	*built = WIFEXITED(status) && !WEXITSTATUS(status);
+	*built = !status;
 	return 0;
 }
 

@@ -1,4 +1,4 @@
-/* A shell command that builds a kernel: in a directory, its output in a log. */
+/* Programs that build something: in a directory, their output in a log. */
 #ifndef BUILD_H
 #define BUILD_H
 
@@ -13,10 +13,18 @@
  * The command has a session of its own, without a terminal: what would ask the user something fails
  * instead of being stopped. Its process group is ended with us: when a signal asks us to stop, also
  * one that came before, and when we die of SIGKILL. It is asked first (SIGTERM: make removes what
- * it has half written) and killed 5 s later.
+ * it has half written) and killed 1 s later.
  */
 int build_run(const char *dir, const char *command, const char *log_path, bool *built,
 	      struct err *err);
+
+/*
+ * The same for a program of argv[0], which is looked for in $PATH; NULL-terminated. It is ended in
+ * the same way after limit_ms (0: it may take its time), which is an ERR_INPUT. *status: as the
+ * shell has it, 128 and the signal's number after a signal, 127 where there is no such program.
+ */
+int build_exec(const char *dir, const char *const *argv, unsigned limit_ms, const char *log_path,
+	       int *status, struct err *err);
 
 /* The last line of a build's log that says something, at most 200 bytes, control characters
  * escaped; the caller frees it. */

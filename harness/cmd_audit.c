@@ -61,7 +61,7 @@ static int audit_main(const void *opts, int argc, char **argv, struct err *err)
 	int rc = filter_init(o->expect.items, o->expect.n, NULL, 0, &expect, err);
 	filter_free(&expect);
 	for (int i = 0; !rc && i < argc; i++) {
-		question.path = argv[i];
+		question.path = strcmp(argv[i], "-") ? argv[i] : "/dev/stdin";
 		if (i && !question.json)
 			putchar('\n');
 		rc = audit_one(&question, argc > 1 && !question.json, &astray, err);

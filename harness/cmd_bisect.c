@@ -323,6 +323,9 @@ static int bisect_main(const void *opts, int argc, char **argv, struct err *err)
 	if (argc)
 		return err_set(err, ERR_INPUT,
 			       "bisect: '%s' is not expected; all is said by options", argv[0]);
+	if (o->resume && !o->out)
+		return err_set(err, ERR_INPUT,
+			       "--resume needs --out DIR, the directory of the bisection");
 	int rc = open_dir(o, &j.dir, &lock_fd, err);
 	if (!rc && !o->resume && begin(o, &j, err)) {
 		discard(j.dir);

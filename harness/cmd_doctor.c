@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "keeper.h"
 #include "reproducer.h"
 #include "vm/accel.h"
 #include "vm/engine.h"
@@ -192,7 +193,7 @@ static void look_at_compiler(struct doctor *d)
 	struct err err;
 
 	if (!fs_write(path, source, strlen(source), &err) &&
-	    !reproducer_compile(path, &program, &diag, &err) &&
+	    !reproducer_compile(path, d->workdir, &program, &diag, &err) &&
 	    !reproducer_check_elf(path, program.data, program.len, &err)) {
 		add(d, "compiler", true,
 		    xasprintf("'%s -static -pthread' makes programs", env ? env : "cc"),
@@ -202,6 +203,13 @@ static void look_at_compiler(struct doctor *d)
 	size_t skip = strncmp(err.msg, path, strlen(path)) ? 0 : strlen(path) + 2;
 	add(d, "compiler", false, xstrdup(err.msg + skip),
 	    "of your own, only static programs can be given: install gcc and libc6-dev");
+}
+
+static bool can_make_in(const char *base)
+{
+	cleanup_free char *probe = xasprintf("%s/kvmrepro-XXXXXX", base);
+
+	return mkdtemp(probe) && !rmdir(probe);
 }
 
 /* A directory that can be made or written to; what it is for goes to means. */
@@ -219,7 +227,8 @@ static void look_at_dir(struct doctor *d, const char *name, const char *var, con
 	cleanup_free char *base = xstrdup(dir);
 	for (char *slash; !fs_exists(base) && (slash = strrchr(base, '/')) && slash != base;)
 		*slash = '\0';
-	bool ok = !access(base, W_OK | X_OK) && !statvfs(base, &fs);
+	/* /proc and the like may be written to, they say, and hold no directory of ours. */
+	bool ok = !statvfs(base, &fs) && can_make_in(base);
 	int error = errno;
 	if (ok)
 		add(d, name, true,
@@ -316,11 +325,12 @@ static int run(const void *opts, int argc, char **argv, struct err *err)
 {
 	bool json = !strcmp(((const struct doctor_opts *)opts)->format, "json");
 	struct doctor d = { 0 };
+	struct keeper keeper = { 0 };
 	struct err later;
 
 	if (argc)
 		return err_set(err, ERR_INPUT, "doctor: '%s' is not expected", argv[0]);
-	if (fs_tmpdir(&d.workdir, err))
+	if (keeper_start(&keeper, &d.workdir, err))
 		return -1;
 	look_at_libvirt(&d);
 	look_at_kvm(&d);
@@ -334,6 +344,7 @@ static int run(const void *opts, int argc, char **argv, struct err *err)
 		*err = later;
 		rc = -1;
 	}
+	keeper_stop(&keeper);
 	for (size_t i = 0; i < d.n; i++)
 		free(d.findings[i].found);
 	free(d.workdir);

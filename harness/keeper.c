@@ -23,22 +23,25 @@
 
 #define CMDLINE_BYTES 65536
 #define END_LIMIT_MS  10000 /* for all VMs to be gone; a SIGKILL takes milliseconds */
+#define AGAIN_MS      50
 
 extern char **environ;
 
 /* ---- the harness's side ---- */
 
-static int spawn(char *const argv[], int life_fd, pid_t *pid)
+static int spawn(int life_fd, int name_fd, pid_t *pid)
 {
+	char name[] = "kvmrepro", arg[] = KEEPER_ARG;
+	char *const argv[] = { name, arg, NULL };
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	sigset_t none;
 
 	sigemptyset(&none);
 	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_adddup2(&actions, life_fd, 0);
-	for (int fd = 1; fd <= 2; fd++)
-		posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_WRONLY, 0);
+	posix_spawn_file_actions_adddup2(&actions, life_fd, STDIN_FILENO);
+	posix_spawn_file_actions_adddup2(&actions, name_fd, STDOUT_FILENO);
+	posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
 	posix_spawnattr_setsigmask(&attr, &none);
@@ -48,25 +51,48 @@ static int spawn(char *const argv[], int life_fd, pid_t *pid)
 	return rc;
 }
 
-int keeper_start(const char *dir, struct keeper *keeper, struct err *err)
+/* The line that the keeper writes, or NULL. */
+static char *read_name(int fd)
 {
-	cleanup_free char *copy = xstrdup(dir);
-	char name[] = "kvmrepro", arg[] = KEEPER_ARG;
-	char *const argv[] = { name, arg, copy, NULL };
-	int ends[2];
+	cleanup_buf struct buf name = BUF_INIT;
+	char chunk[256];
+	ssize_t n;
 
-	if (pipe2(ends, O_CLOEXEC))
+	while ((n = read(fd, chunk, sizeof(chunk))) > 0 || (n < 0 && errno == EINTR))
+		if (n > 0)
+			buf_add(&name, chunk, (size_t)n);
+	if (!name.len || name.data[name.len - 1] != '\n')
+		return NULL;
+	return xstrndup(name.data, name.len - 1);
+}
+
+int keeper_start(struct keeper *keeper, char **dir, struct err *err)
+{
+	int life[2], name[2];
+
+	if (pipe2(life, O_CLOEXEC))
 		return err_errno(err, ERR_HARNESS, "pipe");
-	errno = spawn(argv, ends[0], &keeper->pid);
-	close(ends[0]);
+	cleanup_fd int its_life = life[0], our_life = life[1];
+	if (pipe2(name, O_CLOEXEC))
+		return err_errno(err, ERR_HARNESS, "pipe");
+	cleanup_fd int our_name = name[0], its_name = name[1];
+	errno = spawn(its_life, its_name, &keeper->pid);
 	if (errno) {
-		err_errno(err, ERR_HARNESS, "cannot start the keeper of the run's VMs");
-		close(ends[1]);
 		keeper->pid = 0;
-		return -1;
+		return err_errno(err, ERR_HARNESS, "cannot start the keeper of the run's VMs");
 	}
-	keeper->life_fd = ends[1];
-	return 0;
+	close(steal_fd(its_life));
+	close(steal_fd(its_name));
+	keeper->life_fd = steal_fd(our_life);
+	*dir = read_name(our_name);
+	if (*dir)
+		return 0;
+	keeper_stop(keeper);
+	/* It says why by not being able to; so are we. */
+	if (!fs_tmpdir(dir, err) && !rmdir(*dir))
+		err_set(err, ERR_HARNESS, "the keeper of the run's VMs ended at its start");
+	free(steal(*dir));
+	return -1;
 }
 
 void keeper_stop(struct keeper *keeper)
@@ -142,20 +168,45 @@ static unsigned end_vms(const char *dir, int64_t deadline_ms)
 	return n;
 }
 
-int keeper_main(const char *dir)
+/* Whoever was just being started when the harness was killed writes on for a moment. */
+static int remove_dir(const char *dir, int64_t deadline_ms)
+{
+	struct err err;
+
+	while (fs_rmtree(dir, &err)) {
+		if (clock_ms() >= deadline_ms)
+			return 1;
+		poll(NULL, 0, AGAIN_MS);
+		end_vms(dir, deadline_ms);
+	}
+	return 0;
+}
+
+int keeper_main(void)
 {
 	static const int ignored[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE };
+	cleanup_free char *dir = NULL;
 	struct err err;
 	char byte;
 
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(*ignored); i++)
 		signal(ignored[i], SIG_IGN);
-	while (read(0, &byte, 1) > 0 || errno == EINTR)
+	if (fs_tmpdir(&dir, &err))
+		return 1;
+	bool told = dprintf(STDOUT_FILENO, "%s\n", dir) > 0;
+	close(STDOUT_FILENO);
+	while (told && (read(STDIN_FILENO, &byte, 1) > 0 || errno == EINTR))
 		errno = 0;
 	if (!fs_exists(dir))
 		return 0;
 	int64_t deadline = clock_ms() + END_LIMIT_MS;
-	while (end_vms(dir, deadline) && clock_ms() < deadline)
-		; /* one that was just being started may have come since */
-	return fs_rmtree(dir, &err) ? 1 : 0;
+	/* One that was just being started may come behind the first look. */
+	for (unsigned clean = 0; clean < 2 && clock_ms() < deadline;) {
+		if (end_vms(dir, deadline)) {
+			clean = 0;
+		} else if (!clean++) {
+			poll(NULL, 0, AGAIN_MS);
+		}
+	}
+	return remove_dir(dir, deadline);
 }

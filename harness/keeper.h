@@ -19,15 +19,19 @@ struct keeper {
 	int life_fd;
 };
 
-/* Keep dir, a private directory in which nothing has been started yet. */
-int keeper_start(const char *dir, struct keeper *keeper, struct err *err);
+/*
+ * Start a keeper, which makes a new private directory under $TMPDIR (or /tmp): there is none
+ * without it. *dir is its name, which the caller frees.
+ */
+int keeper_start(struct keeper *keeper, char **dir, struct err *err);
 
-/* The directory is gone: the keeper too. Nothing happens where none was started. */
+/* We are done: what is left of the directory goes, then the keeper. Nothing happens where none was
+ * started. */
 void keeper_stop(struct keeper *keeper);
 
-/* The keeper's own program: main() of "kvmrepro --keeper DIR", the pipe on standard input. Returns
- * the exit status. */
+/* The keeper's own program: main() of "kvmrepro --keeper". Standard input is the pipe, the
+ * directory's name and a line's end go to standard output. Returns the exit status. */
 #define KEEPER_ARG "--keeper"
-int keeper_main(const char *dir);
+int keeper_main(void);
 
 #endif

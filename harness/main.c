@@ -86,8 +86,8 @@ int main(int argc, char **argv)
 	const char *name = argc > 1 ? argv[1] : "";
 	struct err err;
 
-	if (!strcmp(name, KEEPER_ARG) && argc == 3)
-		return keeper_main(argv[2]);
+	if (!strcmp(name, KEEPER_ARG) && argc == 2)
+		return keeper_main();
 	if (interrupt_setup(&err)) {
 		log_error("%s", err.msg);
 		return EXIT_HARNESS;

@@ -14,24 +14,32 @@ struct crew {
 	const struct plan *plan;
 	struct gate gate; /* jobs at once */
 	int stop_fd;
-	pthread_mutex_t lock; /* next, enough, failed, err, and finished() */
-	unsigned long next;
+	pthread_mutex_t lock; /* next, told, enough, failed, err, and finished() */
+	unsigned long next, told;
+	pthread_cond_t told_cond; /* told, enough or failed has changed */
 	bool enough, failed;
 	struct err err;
 };
 
-/* Hand the result on, unless enough has been seen while it was made. */
-static int hand_on(struct crew *crew, size_t kernel, struct trial_result *result, struct err *err)
+/* Hand the result on, unless enough has been seen while it was made. One job tells its trials in
+ * their order: the VM that was made first need not have run first, or been the first to end. */
+static int hand_on(struct crew *crew, unsigned long turn, struct trial_result *result,
+		   struct err *err)
 {
 	const struct plan *plan = crew->plan;
+	size_t kernel = turn % plan->n_kernels;
 	bool enough = false;
 
+	while (plan->jobs == 1 && crew->told != turn && !crew->enough && !crew->failed)
+		pthread_cond_wait(&crew->told_cond, &crew->lock);
 	if (crew->enough) {
 		trial_result_free(result);
 		return err_set(err, ERR_INTERRUPTED, "not needed any more");
 	}
 	if (plan->finished(plan->opaque, kernel, result, &enough, err))
 		return -1;
+	crew->told++;
+	pthread_cond_broadcast(&crew->told_cond);
 	if (enough) {
 		crew->enough = true;
 		eventfd_write(crew->stop_fd, 1);
@@ -53,9 +61,10 @@ static int make_trial(const struct plan_kernel *k, struct trial_config *trial, u
 	return rc;
 }
 
-static int run_one(struct crew *crew, size_t kernel, unsigned number, struct err *err)
+static int run_one(struct crew *crew, unsigned long turn, struct err *err)
 {
-	const struct plan_kernel *k = &crew->plan->kernels[kernel];
+	const struct plan_kernel *k = &crew->plan->kernels[turn % crew->plan->n_kernels];
+	unsigned number = (unsigned)(turn / crew->plan->n_kernels);
 	struct trial_config trial = *k->trial;
 	cleanup_free char *console = NULL;
 	struct trial_result result;
@@ -67,7 +76,7 @@ static int run_one(struct crew *crew, size_t kernel, unsigned number, struct err
 	int rc = make_trial(k, &trial, number, console, &result, err);
 	pthread_mutex_lock(&crew->lock);
 	if (!rc)
-		rc = hand_on(crew, kernel, &result, err);
+		rc = hand_on(crew, turn, &result, err);
 	bool dropped = rc && crew->enough;
 	pthread_mutex_unlock(&crew->lock);
 	if (dropped)
@@ -91,12 +100,13 @@ static void *work(void *opaque)
 		pthread_mutex_unlock(&crew->lock);
 		if (stop)
 			return NULL;
-		if (!run_one(crew, turn % kernels, (unsigned)(turn / kernels), &err))
+		if (!run_one(crew, turn, &err))
 			continue;
 		pthread_mutex_lock(&crew->lock);
 		if (!crew->failed)
 			crew->err = err;
 		crew->failed = true;
+		pthread_cond_broadcast(&crew->told_cond);
 		pthread_mutex_unlock(&crew->lock);
 	}
 }
@@ -108,6 +118,7 @@ int plan_run(const struct plan *plan, struct err *err)
 		.plan = plan,
 		.stop_fd = stop_fd,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.told_cond = PTHREAD_COND_INITIALIZER,
 	};
 	unsigned long trials = (unsigned long)plan->runs * plan->n_kernels;
 	/* One more than may run: its VM is made, and the last one ended, while others run. */
@@ -132,6 +143,7 @@ int plan_run(const struct plan *plan, struct err *err)
 	for (unsigned i = 0; i < started; i++)
 		pthread_join(threads[i], NULL);
 	gate_close(&crew.gate);
+	pthread_cond_destroy(&crew.told_cond);
 	pthread_mutex_destroy(&crew.lock);
 	if (crew.failed)
 		*err = crew.err;

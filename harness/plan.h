@@ -21,10 +21,11 @@ struct plan {
 	unsigned runs; /* of each kernel */
 	unsigned jobs; /* at once, over all kernels */
 	/*
-	 * Called for each trial that ended, in the order of their ends and never two at once, from
-	 * any thread; kernel is the index of its kernel, and the result is the callee's to free. A
-	 * failure ends the plan. *enough, which is false, set to true: no further trial begins, and
-	 * those under way are ended at once and dropped; it is not called again.
+	 * Called for each trial that ended, in the order of their ends (with one job: of their
+	 * numbers) and never two at once, from any thread; kernel is the index of its kernel, and
+	 * the result is the callee's to free. A failure ends the plan. *enough, which is false, set
+	 * to true: no further trial begins, and those under way are ended at once and dropped; it
+	 * is not called again.
 	 */
 	int (*finished)(void *opaque, size_t kernel, struct trial_result *result, bool *enough,
 			struct err *err);

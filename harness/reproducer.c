@@ -6,20 +6,15 @@
 
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "build.h"
 #include "kvmrepro/protocol.h"
 
 #include <elf.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <nettle/base16.h>
 #include <nettle/sha2.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 /* What is kept of a compiler's messages. */
 #define DIAG_BYTES (1024UL * 1024)
@@ -104,76 +99,37 @@ static bool ends_in_c(const char *path)
 	return len > 2 && !strcmp(path + len - 2, ".c");
 }
 
-/* The words of cc, then what we add; NULL-terminated. The strings are the caller's. */
-static const char **compiler_argv(char *cc, const char *source, const char *program)
+/* Its temporary files go to our directory, then the words of cc, then what we add; NULL-terminated.
+ * The strings are the caller's. */
+static const char **compiler_argv(const char *tmpdir, char *cc, const char *source,
+				  const char *program)
 {
 	const char *const ours[] = { "-static", "-pthread", "-o", program, source, NULL };
 	const size_t n_ours = sizeof(ours) / sizeof(ours[0]);
-	const char **argv = xcalloc(strlen(cc) / 2 + 1 + n_ours, sizeof(*argv));
+	const char **argv = xcalloc(strlen(cc) / 2 + 3 + n_ours, sizeof(*argv));
 	size_t n = 0;
 	char *save, *word;
 
+	argv[n++] = "env";
+	argv[n++] = tmpdir;
 	for (word = strtok_r(cc, " \t", &save); word; word = strtok_r(NULL, " \t", &save))
 		argv[n++] = word;
 	memcpy(argv + n, ours, sizeof(ours));
 	return argv;
 }
 
-/* Our signal mask and dispositions are not the compiler's: a Ctrl-C at the terminal must end it.
- * Its messages go to the file diag_path. Returns 0 or an error number. */
-static int spawn(const char **argv, const char *diag_path, pid_t *pid)
+/* Why the compiler made no program, as an error that begins with source. status: as a shell has it
+ * (build.h); env(1) says 126 and 127. */
+static int compile_failed(const char *source, const char *cc, const char *program, int status,
+			  struct err *err)
 {
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	sigset_t none, all;
+	const char *signal = status > 128 ? sigabbrev_np(status - 128) : NULL;
 
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &all);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, diag_path,
-					 O_WRONLY | O_CREAT | O_APPEND, 0600);
-	posix_spawn_file_actions_adddup2(&files, STDOUT_FILENO, STDERR_FILENO);
-	int error = posix_spawnp(pid, argv[0], &files, &attr, (char *const *)argv, environ);
-	posix_spawn_file_actions_destroy(&files);
-	posix_spawnattr_destroy(&attr);
-	return error;
-}
-
-/* Run it to its end. */
-static int run_compiler(const char **argv, const char *diag_path, int *status, struct err *err)
-{
-	const struct rlimit cpu = { REPRODUCER_CC_SECONDS, REPRODUCER_CC_SECONDS };
-	pid_t pid;
-	int error = spawn(argv, diag_path, &pid);
-
-	if (error) {
-		errno = error;
-		return err_errno(err, ERR_INPUT, "cannot run the compiler '%s' ($CC)", argv[0]);
-	}
-	/* A source may include a file that never ends. */
-	prlimit(pid, RLIMIT_CPU, &cpu, NULL);
-	while (waitpid(pid, status, 0) < 0)
-		if (errno != EINTR)
-			return err_errno(err, ERR_HARNESS, "waiting for the compiler");
-	return 0;
-}
-
-/* Why the compiler made no program, as an error that begins with source. */
-static int compile_failed(const char *source, const char *cc, int status, struct err *err)
-{
-	int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-
-	if (signal == SIGINT || signal == SIGTERM)
-		return err_set(err, ERR_INTERRUPTED, "%s: interrupted while it was compiled",
-			       source);
+	if (status == 126 || status == 127)
+		return err_set(err, ERR_INPUT, "%s: cannot run the compiler '%s' ($CC)", source,
+			       program);
 	if (signal)
-		return err_set(err, ERR_INPUT, "%s: %s was ended by SIG%s", source, cc,
-			       sigabbrev_np(signal) ? sigabbrev_np(signal) : "?");
+		return err_set(err, ERR_INPUT, "%s: %s was ended by SIG%s", source, cc, signal);
 	return err_set(err, ERR_INPUT, "%s: does not compile with '%s -static -pthread'", source,
 		       cc);
 }
@@ -195,28 +151,30 @@ static int compile_in(const char *dir, const char *source, struct buf *program, 
 	const char *env = getenv("CC");
 	const char *cc = env && env[strspn(env, " \t")] ? env : "cc";
 	cleanup_free char *words = xstrdup(cc);
+	cleanup_free char *tmpdir = xasprintf("TMPDIR=%s", dir);
 	cleanup_free char *out = xasprintf("%s/program", dir);
 	cleanup_free char *diag_path = xasprintf("%s/diag", dir);
 	/* A name that begins with '-' is no option. */
 	cleanup_free char *file = xasprintf("%s%s", *source == '-' ? "./" : "", source);
-	cleanup_free const char **argv = compiler_argv(words, file, out);
+	cleanup_free const char **argv = compiler_argv(tmpdir, words, file, out);
 	int status;
 
-	if (run_compiler(argv, diag_path, &status, err))
-		return err_context(err, "%s", source);
+	if (build_exec(".", argv, REPRODUCER_CC_SECONDS * 1000, diag_path, &status, err))
+		return err_context(err, "%s: compiling it", source);
 	if (status || !fs_exists(out)) {
 		take_diag(diag_path, diag);
-		return compile_failed(source, cc, status, err);
+		return compile_failed(source, cc, argv[2], status, err);
 	}
 	return fs_read(out, REPRODUCER_BYTES, program, ERR_INPUT, err);
 }
 
-int reproducer_compile(const char *source, struct buf *program, struct buf *diag, struct err *err)
+int reproducer_compile(const char *source, const char *workdir, struct buf *program,
+		       struct buf *diag, struct err *err)
 {
-	cleanup_free char *dir = NULL;
+	cleanup_free char *dir = xasprintf("%s/compile", workdir);
 	struct err ignored;
 
-	if (fs_tmpdir(&dir, err))
+	if (fs_mkdirs(dir, err))
 		return -1;
 	int rc = compile_in(dir, source, program, diag, err);
 	fs_rmtree(dir, &ignored);
@@ -259,7 +217,8 @@ static char *make_name(const struct reproducers *list, const struct catalogue *c
 	}
 }
 
-static int resolve_file(const char *path, struct reproducer *out, struct buf *diag, struct err *err)
+static int resolve_file(const char *path, const char *workdir, struct reproducer *out,
+			struct buf *diag, struct err *err)
 {
 	cleanup_buf struct buf file = BUF_INIT, program = BUF_INIT;
 	struct stat st;
@@ -267,11 +226,14 @@ static int resolve_file(const char *path, struct reproducer *out, struct buf *di
 	if (stat(path, &st))
 		return err_errno(err, ERR_INPUT, "%s", path);
 	if (!S_ISREG(st.st_mode))
-		return err_set(err, ERR_INPUT, "%s: not a regular file", path);
+		return err_set(err, ERR_INPUT,
+			       "%s: %s; a reproducer is a bundled one's name, a .c file or a "
+			       "static ELF",
+			       path, S_ISDIR(st.st_mode) ? "a directory" : "not a regular file");
 	if (fs_read(path, REPRODUCER_BYTES, &file, ERR_INPUT, err))
 		return -1;
 	hash(&file, out->sha256);
-	if (ends_in_c(path) && reproducer_compile(path, &program, diag, err))
+	if (ends_in_c(path) && reproducer_compile(path, workdir, &program, diag, err))
 		return -1;
 	struct buf *elf = ends_in_c(path) ? &program : &file;
 	if (reproducer_check_elf(path, elf->data, elf->len, err))
@@ -322,7 +284,8 @@ static int add_bundled(struct reproducers *list, const struct catalogue_row *row
 }
 
 static int add(struct reproducers *list, const char *arg, unsigned duration_ms,
-	       const struct catalogue *catalogue, struct buf *diag, struct err *err)
+	       const struct catalogue *catalogue, const char *workdir, struct buf *diag,
+	       struct err *err)
 {
 	const struct catalogue_row *row = catalogue_find(catalogue, arg);
 
@@ -333,7 +296,7 @@ static int add(struct reproducers *list, const char *arg, unsigned duration_ms,
 	if (!strchr(arg, '/') && !ends_in_c(arg) && !fs_exists(arg))
 		return unknown(arg, catalogue, err);
 	struct reproducer *r = grow(list);
-	if (resolve_file(arg, r, diag, err))
+	if (resolve_file(arg, workdir, r, diag, err))
 		return -1;
 	r->name = make_name(list, catalogue, arg);
 	r->duration_ms = duration_ms ? duration_ms : REPRODUCER_DURATION_MS;
@@ -342,14 +305,14 @@ static int add(struct reproducers *list, const char *arg, unsigned duration_ms,
 }
 
 int reproducers_resolve(const char *const *args, size_t n_args, unsigned duration_ms,
-			const struct catalogue *catalogue, struct reproducers *out,
-			struct buf *diag, struct err *err)
+			const struct catalogue *catalogue, const char *workdir,
+			struct reproducers *out, struct buf *diag, struct err *err)
 {
 	struct reproducers list = { 0 };
 	int rc = 0;
 
 	for (size_t i = 0; !rc && i < n_args; i++)
-		rc = add(&list, args[i], duration_ms, catalogue, diag, err);
+		rc = add(&list, args[i], duration_ms, catalogue, workdir, diag, err);
 	for (size_t i = 0; !rc && !n_args && i < catalogue->n; i++)
 		rc = add_bundled(&list, &catalogue->rows[i], duration_ms, err);
 	if (rc) {

@@ -21,7 +21,7 @@
 /* A larger program is refused. */
 #define REPRODUCER_BYTES (64UL * 1024 * 1024)
 
-/* CPU seconds that one process of the compiler may take. */
+/* How long the compiler may take. */
 #define REPRODUCER_CC_SECONDS 120
 
 struct reproducer {
@@ -45,23 +45,25 @@ struct reproducers {
 
 /*
  * Resolve n_args arguments; none: all of the catalogue. duration_ms goes for each of them; 0: the
- * catalogue's, or REPRODUCER_DURATION_MS.
+ * catalogue's, or REPRODUCER_DURATION_MS. The compiler's files go to workdir, a private directory,
+ * and are gone afterwards.
  *
  * ERR_INPUT with one line for an unknown name, a file that cannot be used or compiled, one bundled
  * name given twice, more than PROTO_MAX_REPROS. What the compiler printed when it failed is then in
  * diag, terminal-safe, for the caller to show on standard error before the error; otherwise diag is
- * left alone. ERR_INTERRUPTED when SIGINT or SIGTERM ended the compiler. The caller gives out to
+ * left alone. ERR_INTERRUPTED when a signal asked us to stop meanwhile. The caller gives out to
  * reproducers_free().
  */
 int reproducers_resolve(const char *const *args, size_t n_args, unsigned duration_ms,
-			const struct catalogue *catalogue, struct reproducers *out,
-			struct buf *diag, struct err *err);
+			const struct catalogue *catalogue, const char *workdir,
+			struct reproducers *out, struct buf *diag, struct err *err);
 
 /* May be called on a zeroed struct; leaves one. */
 void reproducers_free(struct reproducers *list);
 
 /* Compile a C file to a program; errors and diag as for reproducers_resolve(). */
-int reproducer_compile(const char *source, struct buf *program, struct buf *diag, struct err *err);
+int reproducer_compile(const char *source, const char *workdir, struct buf *program,
+		       struct buf *diag, struct err *err);
 
 /* Is this a static x86-64 program? ERR_INPUT, the line begins with what, if not. */
 int reproducer_check_elf(const char *what, const void *data, size_t len, struct err *err);

@@ -151,8 +151,9 @@ int session_prepare(const struct session_options *options, struct session *sessi
 	    filter_init(options->expect, options->n_expect, options->ignore, options->n_ignore,
 			&session->filter, err) ||
 	    catalogue_bundled(&session->catalogue, err) ||
+	    keeper_start(&session->keeper, &session->workdir, err) ||
 	    reproducers_resolve(options->repros, options->n_repros, options->duration_s * 1000,
-				&session->catalogue, &session->repros, diag, err))
+				&session->catalogue, session->workdir, &session->repros, diag, err))
 		return -1;
 	choose_by_needs(options, session);
 	if (make_cmdline(options, session, err) || open_kernel(options, session, err))
@@ -324,9 +325,6 @@ static int open_chosen(const struct session_options *o, const struct store *stor
 int session_open_engine(const struct session_options *options, const struct store *store,
 			struct session *session, struct err *err)
 {
-	if (fs_tmpdir(&session->workdir, err) ||
-	    keeper_start(session->workdir, &session->keeper, err))
-		return -1;
 	session->engine_config.workdir = session->workdir;
 	if (copy_kernel(session, err))
 		return -1;
@@ -352,9 +350,8 @@ int session_open_engine(const struct session_options *options, const struct stor
 int session_join_engine(const struct session_options *options, struct session *session,
 			struct session *host, unsigned index, unsigned count, struct err *err)
 {
-	session->workdir = xasprintf("%s/%u.kernel", host->workdir, index);
 	/* As the host's: a daemon's QEMU may have to read the kernel there. */
-	if (mkdir(session->workdir, 0711))
+	if (chmod(session->workdir, 0711))
 		return err_errno(err, ERR_HARNESS, "%s", session->workdir);
 	session->joined = true;
 	session->engine = host->engine;

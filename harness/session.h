@@ -82,7 +82,7 @@ int session_open_engine(const struct session_options *options, const struct stor
 			struct session *session, struct err *err);
 
 /*
- * As session_open_engine(), with the engine, the accelerator and the private directory of host: one
+ * As session_open_engine(), with the engine and the accelerator of host: one
  * that has been opened for another kernel with the same options, and is closed after this one.
  * libvirt's embedded driver can be opened once in a process. index: of this session among those on
  * the engine (host is 0), of count: so that their VMs' numbers differ.

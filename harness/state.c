@@ -201,6 +201,8 @@ int state_open(const char *path, struct state **out, struct err *err)
 	fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
 	if (fd < 0) {
 		json_decref(json);
+		if (errno == ENOENT || errno == ENOTDIR)
+			return err_errno(err, ERR_INPUT, "%s: its directory", file);
 		return err_errno(err, ERR_INPUT, "%s", lock);
 	}
 	struct state *state = xcalloc(1, sizeof(*state));

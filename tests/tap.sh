@@ -45,6 +45,29 @@ run() {
 	status=$?
 }
 
+# wait_for SECONDS COMMAND...: until the command succeeds.
+wait_for() {
+	local until=$((SECONDS + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "$SECONDS" -lt "$until" ] || return 1
+		read -r -t 0.1 <> <(:) || true
+	done
+}
+
+# alive PID: and no zombie.
+alive() {
+	readlink "/proc/$1/exe"
+}
+
+# keepers: the pids of those that this test's runs have left.
+keepers() {
+	local pid
+	for pid in $(pgrep -f 'kvmrepro --keeper'); do
+		grep -qzxF "TMPDIR=$TMPDIR" "/proc/$pid/environ" 2>/dev/null && echo "$pid"
+	done
+}
+
 # check NAME COMMAND...: the command must succeed.
 check() {
 	local name=$1

@@ -153,6 +153,13 @@ bool fs_exists(const char *path)
 	return access(path, F_OK) == 0;
 }
 
+bool fs_is_dir(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && S_ISDIR(st.st_mode);
+}
+
 int fs_xdg(const char *var, const char *fallback, char **out, struct err *err)
 {
 	const char *dir = getenv(var), *home = getenv("HOME");

@@ -36,6 +36,9 @@ int fs_rmtree(const char *path, struct err *err);
 
 bool fs_exists(const char *path);
 
+/* Whether path is a directory, or leads to one. */
+bool fs_is_dir(const char *path);
+
 /*
  * An XDG base directory (XDG Base Directory Specification 0.8) with "/kvmrepro" behind it:
  * $VAR, or $HOME/fallback where VAR is unset, empty or not absolute. The caller frees it.

@@ -40,6 +40,9 @@ int store_open(const char *given, struct store *out, struct err *err)
 	if (fs_exists(run))
 		return err_set(err, ERR_INPUT,
 			       "%s holds a run already; name another directory with --out", dir);
+	if (fs_exists(dir) && !fs_is_dir(dir))
+		return err_set(err, ERR_INPUT, "%s: not a directory; evidence takes one (--out)",
+			       dir);
 	if (fs_mkdirs(dir, err)) {
 		err->kind = given ? ERR_INPUT : ERR_HARNESS;
 		return -1;

@@ -98,11 +98,35 @@ static void complain(int fd, const char *what)
 			return;
 }
 
+/* Close all descriptors but standard ones and those of the plan. */
+static int keep_own_fds(const struct plan *plan)
+{
+	const int own[] = { plan->console_fd, plan->output_fd, plan->go_fd };
+	unsigned from = STDERR_FILENO + 1;
+
+	for (;;) {
+		unsigned next = ~0U; /* the lowest of our own that is not below from */
+
+		for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
+			if ((unsigned)own[i] >= from && (unsigned)own[i] < next)
+				next = (unsigned)own[i];
+		if (next > from && close_range(from, next == ~0U ? next : next - 1, 0))
+			return -1;
+		if (next == ~0U)
+			return 0;
+		from = next + 1;
+	}
+}
+
 static const char *become(const struct plan *plan)
 {
 	char *const argv[] = { (char *)plan->program, "-q", "-f", "bochsrc", "-rc", "rc", NULL };
 	char byte;
 
+	/* Other VMs are being made at the same time: what is theirs would be held open here, and
+	 * the end of their harness hidden from them. */
+	if (keep_own_fds(plan))
+		return "its descriptors";
 	setpgid(0, 0);
 	bool isolated = !unshare(CLONE_NEWNET) || !unshare(CLONE_NEWUSER | CLONE_NEWNET);
 	/* Not before: a change of credentials clears it (prctl(2)). */
@@ -172,8 +196,6 @@ int bochs_prepare(const char *program, const char *dir, int console_fd, int outp
 	if (pid < 0)
 		return err_errno(err, ERR_HARNESS, "fork");
 	if (!pid) {
-		/* Only its own end, or the harness's death would not end the wait. */
-		close(ours);
 		complain(output_fd, become(&plan));
 		_exit(127);
 	}

@@ -147,7 +147,7 @@ static int take_state(struct libvirt_vm *v, struct buf *devices, struct err *err
 	if (monitor(v, "{\"execute\":\"stop\"}", err) || leave_memory_out(v, err) ||
 	    listener_open(path, !v->state->embedded, &listen_fd, err) ||
 	    migrate(v, "migrate", path, err) ||
-	    listener_accept(listen_fd, path, deadline, &fd, err) ||
+	    listener_accept(listen_fd, path, v->vm.event_fd, deadline, &fd, err) ||
 	    read_all(fd, devices, deadline, err))
 		return -1;
 	return monitor_status(v, "{\"execute\":\"query-migrate\"}", "completed", err);

@@ -151,8 +151,8 @@ static int launch(struct libvirt_vm *v, const struct vm_spec *spec, char **defin
 	    libvirt_define(v, spec, console, agent, file, &xml, err) || create(v, xml, err))
 		return -1;
 	int64_t deadline = clock_ms() + CONNECT_LIMIT_MS;
-	if (listener_accept(console_fd, console, deadline, &v->vm.console_fd, err) ||
-	    listener_accept(agent_fd, agent, deadline, &v->vm.agent_fd, err))
+	if (listener_accept(console_fd, console, ends[0], deadline, &v->vm.console_fd, err) ||
+	    listener_accept(agent_fd, agent, ends[0], deadline, &v->vm.agent_fd, err))
 		return -1;
 	if (spec->kept && libvirt_feed(v, spec->kept, err))
 		return -1;

@@ -32,11 +32,13 @@ int listener_open(const char *path, bool open_to_all, int *fd, struct err *err)
 	return 0;
 }
 
-int listener_accept(int listen_fd, const char *path, int64_t deadline_ms, int *fd, struct err *err)
+int listener_accept(int listen_fd, const char *path, int end_fd, int64_t deadline_ms, int *fd,
+		    struct err *err)
 {
 	struct pollfd p[] = {
 		{ .fd = listen_fd, .events = POLLIN },
 		{ .fd = interrupt_fd(), .events = POLLIN },
+		{ .fd = end_fd, .events = POLLIN },
 	};
 
 	for (;;) {
@@ -44,12 +46,14 @@ int listener_accept(int listen_fd, const char *path, int64_t deadline_ms, int *f
 
 		if (left <= 0)
 			return err_set(err, ERR_HARNESS, "%s: QEMU did not connect", path);
-		if (poll(p, 2, (int)left) < 0 && errno != EINTR)
+		if (poll(p, 3, (int)left) < 0 && errno != EINTR)
 			return err_errno(err, ERR_HARNESS, "poll");
 		if (p[1].revents)
 			return err_set(err, ERR_INTERRUPTED, "interrupted");
 		if (p[0].revents)
 			break;
+		if (p[2].revents)
+			return err_set(err, ERR_HARNESS, "QEMU ended at its start");
 	}
 	int got = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (got < 0)

@@ -39,11 +39,31 @@ struct replay_vm {
 	int console_peer, agent_peer, event_peer; /* the player's ends */
 };
 
+/* DIR/NAME.gz, or DIR/NAME as it is (zlib reads both). */
+static char *find_log(const char *dir, const char *name)
+{
+	char *path = xasprintf("%s/%s.gz", dir, name);
+
+	if (!fs_exists(path))
+		path[strlen(path) - 3] = '\0';
+	return path;
+}
+
 static int replay_open(const struct engine_config *config, struct engine_state **out,
 		       struct err *err)
 {
-	if (!fs_exists(config->replay))
-		return err_errno(err, ERR_INPUT, "%s", config->replay);
+	cleanup_free char *console = find_log(config->replay, "console.log");
+	cleanup_free char *trials = xasprintf("%s/trial-000", config->replay);
+
+	if (!config->replay[0])
+		return err_set(err, ERR_INPUT, "--engine replay:DIR needs a recorded run's DIR");
+	if (!fs_is_dir(config->replay))
+		return fs_exists(config->replay)
+			       ? err_set(err, ERR_INPUT, "%s: not a directory", config->replay)
+			       : err_errno(err, ERR_INPUT, "%s", config->replay);
+	if (!fs_exists(console) && !fs_is_dir(trials))
+		return err_set(err, ERR_INPUT, "%s: no recorded trial (console.log.gz) is in it",
+			       config->replay);
 	struct engine_state *state = xcalloc(1, sizeof(*state));
 	state->config = config;
 	*out = state;
@@ -151,16 +171,6 @@ static void *play(void *opaque)
 		shutdown(v->agent_peer, SHUT_RDWR);
 	}
 	return NULL;
-}
-
-/* DIR/NAME.gz, or DIR/NAME as it is (zlib reads both). */
-static char *find_log(const char *dir, const char *name)
-{
-	char *path = xasprintf("%s/%s.gz", dir, name);
-
-	if (!fs_exists(path))
-		path[strlen(path) - 3] = '\0';
-	return path;
 }
 
 static int load_log(const char *path, struct buf *out, struct err *err)

@@ -32,6 +32,9 @@ check "astray at 555, and off the path behind it" \
 	jq -e '(.astray | startswith("5555")) and
 		[.revisions[] | select(.off_path).hash[0:4]] == ["6666"]' "$T/out"
 
+"$KVMREPRO" audit --format json - <"$data/old.log" | jq -c .revisions >"$T/out-"
+check "- is standard input" cmp "$T/out-" <(jq -c .revisions "$T/out")
+
 run "$KVMREPRO" audit "$data/old.log"
 status_is 1 "text: exit status 1"
 out_like '^555555555555  *bad  *good  *astray  *9 of 10 runs were clean, 1 crashed otherwise' "text: the row"

@@ -52,6 +52,9 @@ json_is '.needs == ('"$(jq -c .needs "$T/here.json")"')' "a compiler that fails:
 XDG_STATE_HOME=$T/file/state doctor --format json
 json_is '.findings[] | select(.name == "state") | .ok == false and (.found | test("Not a directory|/file: "))' \
 	"a state directory that cannot be made: said"
+XDG_STATE_HOME=/proc/none doctor --format json
+json_is '.findings[] | select(.name == "state") | .ok == false' \
+	"a state directory where root may do all but make one: said"
 
 # shellcheck disable=SC2016
 run unshare --mount sh -c 'mount -t tmpfs none /usr/share/bochs && exec "$0" doctor --format json' "$KVMREPRO"

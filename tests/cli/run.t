@@ -11,7 +11,7 @@ bad() {
 	status_is 129 "$name: exit status 129"
 	err_like "$pattern" "$name: says what is wrong"
 	out_is "" "$name: nothing on standard output"
-	check "$name: no run was begun" test ! -e "$T/state"
+	check "$name: no run was begun" test -z "$(ls "$T/state/kvmrepro/runs" 2>/dev/null)"
 }
 
 bad "a missing file" '/no/such: No such file' --kernel /no/such
@@ -40,7 +40,39 @@ bad "a program for a kernel" "ELF" --kernel /bin/sh
 bad "an unknown reproducer" "no such reproducer 'create-wm'.*create-vm" --repro create-wm
 bad "a dynamic program for a reproducer" "-static" --repro /bin/sh
 
+bad "a directory for a reproducer" "$T: a directory; a reproducer is" --repro "$T"
+mkdir "$T/empty"
+panic=$PWD/tests/data/replay/panic
+bad "replay: without a directory" 'replay:DIR needs' --engine replay:
+bad "replay: of an empty directory" "$T/empty: no recorded trial" --engine "replay:$T/empty"
+bad "replay: of a file" "tap.sh: not a directory" --engine replay:tests/tap.sh
+bad "--state in no directory" "$T/no/state: its directory: No such" --engine "replay:$panic" \
+	--state "$T/no/state"
+bad "an --out that is a file, with replay" "tests/tap.sh: not a directory" \
+	--engine "replay:$panic" --out tests/tap.sh
+
 echo 'int main(void) { return 0 }' >"$T/bad.c"
+# A compiler that does not end is ended with kvmrepro, whatever ends that; so is its directory.
+compiler_is_gone() {
+	! alive "$(cat "$T/cc.pid")" && ! ls -d "$T"/kvmrepro-??????
+}
+# shellcheck disable=SC2016 # $$ is the script's
+printf '#!/bin/sh\necho $$ >%s/cc.pid\nexec sleep 100\n' "$T" >"$T/cc"
+chmod +x "$T/cc"
+for sig in TERM HUP KILL; do
+	rm -f "$T/cc.pid"
+	CC=$T/cc setsid "$KVMREPRO" run --engine "replay:$panic" --repro "$T/bad.c" \
+		>"$T/out" 2>"$T/err" &
+	pid=$!
+	wait_for 10 test -s "$T/cc.pid"
+	kill -s "$sig" "$pid"
+	wait "$pid" 2>/dev/null
+	status=$?
+	status_is $((128 + $(kill -l "$sig"))) "SIG$sig in the compiler: its exit status"
+	wait_for 2 compiler_is_gone
+	result $? "SIG$sig in the compiler: neither it nor a directory is left"
+done
+
 bad "a .c that does not compile" "bad.c" --repro "$T/bad.c"
 err_like 'error: expected' "a .c that does not compile: the compiler's own words"
 

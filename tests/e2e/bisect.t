@@ -70,6 +70,8 @@ bisect --good main~15 --bad main --kernel /boot/vmlinuz
 status_is 129 "--kernel outside of the tree: exit status 129"
 bisect --resume --good main --out "$T/none"
 status_is 129 "--resume with other options: exit status 129"
+bisect --resume
+err_like '--resume needs --out DIR' "--resume without --out: said"
 bisect --resume --out "$T/none"
 status_is 129 "--resume of nothing: exit status 129"
 check "nothing is made by what is refused" bash -c "! [ -e '$T/none' ] && ! find '$T/state' -type f | grep ."

@@ -10,14 +10,6 @@ test_kernels lean lean+003
 bochs_of() {
 	pgrep -P "$1" -x bochs-bin
 }
-wait_for() {
-	local until=$((SECONDS + $1))
-	shift
-	until "$@" >/dev/null 2>&1; do
-		[ "$SECONDS" -lt "$until" ] || return 1
-		read -r -t 0.1 <> <(:) || true
-	done
-}
 
 run "$KVMREPRO" run --kernel "$buggy" --repro nested-state-double-set --runs 3 --jobs 2 \
 	--out "$T/bad"

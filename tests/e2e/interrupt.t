@@ -1,19 +1,9 @@
 #!/usr/bin/env bash
-# A run that is ended in its middle: SIGINT gives 130, SIGTERM 143; no QEMU and no directory is left,
+# A run that is ended in its middle: SIGINT gives 130, SIGTERM 143, SIGHUP 129; no QEMU and no directory is left,
 # not even after SIGKILL; the evidence so far is kept.
 . "$(dirname "$0")/../tap.sh"
 
 kernel=$(images/fetch-kernel 2>"$T/err") || skip_all "no stock kernel: $(tail -n 1 "$T/err")"
-
-# wait_for SECONDS COMMAND...: until the command succeeds.
-wait_for() {
-	local until=$((SECONDS + $1))
-	shift
-	until "$@" >/dev/null 2>&1; do
-		[ "$SECONDS" -lt "$until" ] || return 1
-		read -r -t 0.1 <> <(:) || true
-	done
-}
 
 interrupted() {
 	local sig=$1 want=$2 out=$T/$1
@@ -45,7 +35,7 @@ interrupted() {
 
 is_left() {
 	pgrep -f "qemu-system-x86_64.*guest=kvmrepro-$1-" ||
-		find "$T" -maxdepth 1 -name 'kvmrepro-??????' | grep . || pgrep -f "kvmrepro --keeper $T/"
+		find "$T" -maxdepth 1 -name 'kvmrepro-??????' | grep . || keepers | grep .
 }
 
 # Another run at the same time is not touched.
@@ -64,8 +54,8 @@ killed() {
 	wait "$pid" 2>/dev/null
 	wait "$other"
 	result $? "KILL: another run at the same time ends as ever"
-	wait_for 10 eval "! is_left $pid"
-	result $? "KILL: no QEMU, no directory, no keeper is left"
+	wait_for 2 eval "! is_left $pid"
+	result $? "KILL: within 2 s no QEMU, no directory, no keeper is left"
 	check "KILL: the finished trial's console is whole" gzip -t "$T/KILL-$1/trial-000/console.log.gz"
 	check "KILL: run.json holds it" jq -e '.trials | length >= 1' "$T/KILL-$1/run.json"
 }
@@ -74,4 +64,5 @@ interrupted INT 130
 killed each
 killed once
 interrupted TERM 143
+interrupted HUP 129
 done_testing

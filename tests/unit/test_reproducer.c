@@ -79,7 +79,7 @@ static void resolve(const char *const *args, size_t n, unsigned duration_ms,
 	cleanup_buf struct buf diag = BUF_INIT;
 	struct err err;
 
-	if (reproducers_resolve(args, n, duration_ms, &catalogue, out, &diag, &err))
+	if (reproducers_resolve(args, n, duration_ms, &catalogue, dir, out, &diag, &err))
 		fail_msg("%s\n%s", err.msg, diag.data);
 	assert_int_equal(diag.len, 0);
 }
@@ -90,7 +90,7 @@ static void assert_refused(const char *const *args, size_t n, const char *why)
 	struct reproducers list;
 	struct err err;
 
-	assert_int_equal(reproducers_resolve(args, n, 0, &catalogue, &list, &diag, &err), -1);
+	assert_int_equal(reproducers_resolve(args, n, 0, &catalogue, dir, &list, &diag, &err), -1);
 	assert_int_equal(err.kind, ERR_INPUT);
 	if (!strstr(err.msg, why))
 		fail_msg("'%s' lacks '%s'", err.msg, why);
@@ -131,7 +131,7 @@ static void test_unknown(void **state)
 		       "no such reproducer 'three'; bundled: one, two; or give a .c file or a "
 		       "static ELF");
 	assert_refused(file, 1, "/none/x.c: No such file");
-	assert_refused((const char *const[]){ dir }, 1, "not a regular file");
+	assert_refused((const char *const[]){ dir }, 1, "a directory; a reproducer is");
 }
 
 static void test_names(void **state)
@@ -316,7 +316,7 @@ static void test_compile_error(void **state)
 	(void)state;
 	put_c("bad.c", "int main(void) { return nonsense; }\n", &path);
 	const char *const args[] = { "one", path };
-	assert_int_equal(reproducers_resolve(args, 2, 0, &catalogue, &list, &diag, &err), -1);
+	assert_int_equal(reproducers_resolve(args, 2, 0, &catalogue, dir, &list, &diag, &err), -1);
 	assert_int_equal(err.kind, ERR_INPUT);
 	assert_non_null(strstr(err.msg, "does not compile with 'cc -static -pthread'"));
 	assert_ptr_equal(strstr(err.msg, path), err.msg);
@@ -346,14 +346,15 @@ static void test_no_litter(void **state)
 {
 	cleanup_free char *tmp = xasprintf("%s/tmp", dir);
 	cleanup_free char *path;
+	cleanup_buf struct buf diag = BUF_INIT;
 	struct reproducers list;
+	struct err err;
 
 	(void)state;
 	assert_int_equal(mkdir(tmp, 0700), 0);
 	put_c("tidy.c", "int main(void) { return 0; }\n", &path);
-	setenv("TMPDIR", tmp, 1);
-	resolve((const char *const[]){ path }, 1, 0, &list);
-	unsetenv("TMPDIR");
+	const char *const args[] = { path };
+	assert_int_equal(reproducers_resolve(args, 1, 0, &catalogue, tmp, &list, &diag, &err), 0);
 	reproducers_free(&list);
 	assert_int_equal(rmdir(tmp), 0);
 }
