@@ -156,16 +156,16 @@ int bisect_build(struct bisect *b, struct bisect_step *s, struct err *err)
 	cleanup_free char *dir = xasprintf("%s/%s", b->j->dir, s->dir);
 	cleanup_free char *log = xasprintf("%s/build.log", dir);
 	int64_t began = clock_ms();
-	bool built;
+	int status;
 
 	if (s->signature || s->build_failure)
 		return 0;
 	pin_builds();
 	if (fs_mkdirs(dir, err) || remove_stale(b, path, err) ||
-	    build_run(b->j->tree, b->config->build, log, &built, err))
+	    build_run(b->j->tree, b->config->build, log, &status, err))
 		return -1;
-	if (!built)
-		s->build_failure = build_last_words(log);
+	if (status)
+		s->build_failure = build_failure(log, b->config->build, status);
 	else if (!fs_exists(path))
 		s->build_failure =
 			xasprintf("the command succeeded, but made no %s", b->config->kernel);

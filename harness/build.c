@@ -151,24 +151,21 @@ int build_exec(const char *dir, const char *const *argv, unsigned limit_ms, cons
 	return rc;
 }
 
-int build_run(const char *dir, const char *command, const char *log_path, bool *built,
+int build_run(const char *dir, const char *command, const char *log_path, int *status,
 	      struct err *err)
 {
 	const char *const argv[] = { "/bin/sh", "-c", command, NULL };
-	int status;
 
-	if (build_exec(dir, argv, 0, log_path, &status, err))
-		return -1;
-	*built = !status;
-	return 0;
+	return build_exec(dir, argv, 0, log_path, status, err);
 }
 
-char *build_last_words(const char *log_path)
+char *build_failure(const char *log_path, const char *command, int status)
 {
 	cleanup_file FILE *f = fopen(log_path, "re");
 	cleanup_free char *tail = xcalloc(1, TAIL_BYTES + 1);
 	cleanup_buf struct buf out = BUF_INIT;
-	char *best = NULL, *save = NULL;
+	const char *best = NULL;
+	char *save = NULL;
 
 	if (f && fseek(f, -TAIL_BYTES, SEEK_END))
 		rewind(f);
@@ -176,9 +173,10 @@ char *build_last_words(const char *log_path)
 	for (char *l = strtok_r(tail, "\n", &save); l; l = strtok_r(NULL, "\n", &save))
 		if (l[strspn(l, " \t\r")])
 			best = l;
-	if (best)
-		buf_add_escaped(&out, best, strnlen(best, WORDS_BYTES));
-	else
-		buf_adds(&out, "it printed nothing");
+	if (!best)
+		buf_addf(&out, "exit status %d, and it printed nothing: ", status);
+	best = best ? best : command;
+	size_t n = strcspn(best, "\n");
+	buf_add_escaped(&out, best, n < WORDS_BYTES ? n : WORDS_BYTES);
 	return buf_steal(&out);
 }

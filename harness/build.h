@@ -4,18 +4,17 @@
 
 #include "base/err.h"
 
-#include <stdbool.h>
-
 /*
- * Run "sh -c COMMAND" in dir, standard output and standard error to a new file at log_path. *built:
- * whether it ended with 0. ERR_INTERRUPTED when a signal asked us to stop (interrupt.h).
+ * Run "sh -c COMMAND" in dir, standard output and standard error to a new file at log_path.
+ * *status: its exit status, 128 and more after a signal. ERR_INTERRUPTED when a signal asked us to
+ * stop (interrupt.h).
  *
  * The command has a session of its own, without a terminal: what would ask the user something fails
  * instead of being stopped. Its process group is ended with us: when a signal asks us to stop, also
  * one that came before, and when we die of SIGKILL. It is asked first (SIGTERM: make removes what
  * it has half written) and killed 1 s later.
  */
-int build_run(const char *dir, const char *command, const char *log_path, bool *built,
+int build_run(const char *dir, const char *command, const char *log_path, int *status,
 	      struct err *err);
 
 /*
@@ -26,8 +25,9 @@ int build_run(const char *dir, const char *command, const char *log_path, bool *
 int build_exec(const char *dir, const char *const *argv, unsigned limit_ms, const char *log_path,
 	       int *status, struct err *err);
 
-/* The last line of a build's log that says something, at most 200 bytes, control characters
- * escaped; the caller frees it. */
-char *build_last_words(const char *log_path);
+/* Why it failed, in one line: the last line of its log that says something, or where there is none
+ * the status and the command's first line; at most 200 bytes of it, control characters escaped. The
+ * caller frees it. */
+char *build_failure(const char *log_path, const char *command, int status);
 
 #endif

@@ -209,7 +209,7 @@ static int check_options(const struct bisect_options *o, struct err *err)
 			       o->kernel);
 	if (!strncmp(o->trials.engine, "replay:", strlen("replay:")))
 		return err_set(err, ERR_INPUT, "bisect: a recorded run has no kernels to be built");
-	return 0;
+	return trial_opts_check(&o->trials, o->runs, err);
 }
 
 static int check_ends(const struct bisect_options *o, const struct bisect_journal *j,
@@ -231,6 +231,19 @@ static int check_ends(const struct bisect_options *o, const struct bisect_journa
 	return 0;
 }
 
+/* What is kept would be in the way of git, or taken away with the tree. */
+static int check_outside(const struct bisect_journal *j, struct err *err)
+{
+	size_t n = strlen(j->tree);
+
+	if (strncmp(j->dir, j->tree, n) || (j->dir[n] && j->dir[n] != '/'))
+		return 0;
+	return err_set(err, ERR_INPUT,
+		       "%s lies in the tree that is bisected: name a directory outside of it with "
+		       "--out",
+		       j->dir);
+}
+
 static int begin(const struct bisect_options *o, struct bisect_journal *j, struct err *err)
 {
 	cleanup_free char *path = xasprintf("%s/journal.json", j->dir);
@@ -243,7 +256,7 @@ static int begin(const struct bisect_options *o, struct bisect_journal *j, struc
 			       "%s holds a bisection already: go on with --resume, "
 			       "or name another directory with --out",
 			       j->dir);
-	if (bisect_tree_check(o->tree, &j->tree, err) ||
+	if (bisect_tree_check(o->tree, &j->tree, err) || check_outside(j, err) ||
 	    git_commit(j->tree, "--good", o->good, &j->good, err) ||
 	    git_commit(j->tree, "--bad", o->bad, &j->bad, err) || check_ends(o, j, err) ||
 	    git_head(j->tree, &head, err))

@@ -75,6 +75,8 @@ static int run_main(const void *opts, int argc, char **argv, struct err *err)
 	if (argc)
 		return err_set(err, ERR_INPUT, "run: '%s' is not expected; all is said by options",
 			       argv[0]);
+	if (trial_opts_check(&o->trials, o->runs, err))
+		return -1;
 	if (o->trials.verbose)
 		log_level = LOG_VERBOSE;
 	kernel.session.vmlinux = o->vmlinux;

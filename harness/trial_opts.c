@@ -31,6 +31,17 @@ struct session_options trial_opts_session(const struct trial_options *trials, co
 	};
 }
 
+int trial_opts_check(const struct trial_options *trials, long runs, struct err *err)
+{
+	bool bayes = policy_kind_of(trials->policy) == POLICY_BAYES;
+
+	if (!runs || !bayes || trials->min_hits <= runs)
+		return 0;
+	return err_set(err, ERR_INPUT,
+		       "--min-hits %ld is more than --runs %ld: nothing could be bad",
+		       trials->min_hits, runs);
+}
+
 struct policy trial_opts_policy(const struct trial_options *trials)
 {
 	return (struct policy){

@@ -91,6 +91,9 @@ extern const char *const trial_opts_accels[], *const trial_opts_boots[];
 /* What they say of a session on that kernel; the strings stay theirs. */
 struct session_options trial_opts_session(const struct trial_options *trials, const char *kernel);
 
+/* ERR_INPUT if so many runs of a kernel, where that is not 0, could never make it bad. */
+int trial_opts_check(const struct trial_options *trials, long runs, struct err *err);
+
 /* And of a policy; nothing is known of the rate. */
 struct policy trial_opts_policy(const struct trial_options *trials);
 

@@ -17,6 +17,26 @@ gone() {
 	! grep -q '^State:.[^ZX]' "/proc/$1/status"
 }
 
+# What is refused: one line, and nothing is made.
+# refused WHAT ERE OPTION...
+refused() {
+	local what=$1 why=$2
+	shift 2
+	bisect --build false "$@"
+	status_is 129 "$what: exit status 129"
+	err_lines 1 "$what: one line"
+	err_like "$why" "$what: said"
+}
+refused "--out in the tree" 'tree/out lies in the tree that is bisected: .*--out' --out "$tree/out"
+check "--out in the tree: it is not made" test ! -e "$tree/out"
+refused "--min-hits above --runs" '--min-hits 4 is more than --runs 3' --min-hits 4 --runs 3 --out "$T/none"
+
+# A build that says nothing.
+bisect --build 'exit 7' --out "$T/silent"
+status_is 125 "BAD cannot be built: exit status 125"
+out_like '^undecided: --bad .* does not build: exit status 7, and it printed nothing: exit 7$' \
+	"a silent build: status and command are said"
+
 # interrupted DIR: begin one that builds until it is interrupted; SIGINT reaches it while it builds.
 interrupted() {
 	rm -f "$T/builder"

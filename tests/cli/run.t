@@ -33,6 +33,8 @@ done
 bad "a rate of one" "--rate takes a number above 0 and below 1" --rate 1
 bad "an unknown policy" "--policy takes one of bayes, syzbot, not 'vote'" --policy vote
 bad "no hits at all" "--min-hits takes a whole number from 1" --min-hits 0
+bad "more hits than runs" "--min-hits 4 is more than --runs 3" --min-hits 4 --runs 3 --kernel /dev/null
+err_lines 1 "more hits than runs: one line"
 bad "an unknown choice" "--accel takes one of auto, kvm, tcg, not 'xen'" --accel xen
 bad "an unknown engine" "--engine takes one of" --engine xen --kernel /dev/null
 bad "an operand" "'extra' is not expected" extra

@@ -70,10 +70,10 @@ static int teardown(void **state)
 }
 
 /* Run command; what it printed is added to said. */
-static int build(const char *command, bool *built, struct buf *said, struct err *err)
+static int build(const char *command, int *status, struct buf *said, struct err *err)
 {
 	cleanup_free char *log = xasprintf("%s/log", dir);
-	int rc = build_run(dir, command, log, built, err);
+	int rc = build_run(dir, command, log, status, err);
 	struct err why;
 
 	assert_int_equal(fs_read(log, 1 << 16, said, ERR_HARNESS, &why), 0);
@@ -83,15 +83,35 @@ static int build(const char *command, bool *built, struct buf *said, struct err 
 static void test_status(void **state)
 {
 	cleanup_buf struct buf said = BUF_INIT;
-	bool built = true;
+	int status = 0;
 	struct err err;
 
 	(void)state;
-	assert_int_equal(build("pwd; exit 3", &built, &said, &err), 0);
-	assert_false(built);
+	assert_int_equal(build("pwd; exit 3", &status, &said, &err), 0);
+	assert_int_equal(status, 3);
 	assert_true(said.len && !strncmp(said.data, dir, strlen(dir)));
-	assert_int_equal(build("true", &built, &(struct buf)BUF_INIT, &err), 0);
-	assert_true(built);
+	assert_int_equal(build("true", &status, &(struct buf)BUF_INIT, &err), 0);
+	assert_int_equal(status, 0);
+}
+
+static void assert_failure(const char *command, const char *want)
+{
+	cleanup_free char *log = xasprintf("%s/log", dir);
+	cleanup_buf struct buf said = BUF_INIT;
+	int status = 0;
+	struct err err;
+
+	assert_int_equal(build(command, &status, &said, &err), 0);
+	cleanup_free char *why = build_failure(log, command, status);
+	assert_string_equal(why, want);
+}
+
+static void test_failure(void **state)
+{
+	(void)state;
+	assert_failure("echo one; echo two; exit 3", "two");
+	assert_failure("false", "exit status 1, and it printed nothing: false");
+	assert_failure("kill -9 $$\n:", "exit status 137, and it printed nothing: kill -9 $$");
 }
 
 /* proc_pid_stat(5): the sixth word is the session, the seventh the terminal, 0 if there is none. */
@@ -99,11 +119,11 @@ static void test_no_terminal(void **state)
 {
 	cleanup_buf struct buf said = BUF_INIT;
 	long session, terminal;
-	bool built;
+	int status;
 	struct err err;
 
 	(void)state;
-	assert_int_equal(build("cut -d' ' -f6,7 /proc/self/stat", &built, &said, &err), 0);
+	assert_int_equal(build("cut -d' ' -f6,7 /proc/self/stat", &status, &said, &err), 0);
 	assert_int_equal(sscanf(said.data, "%ld %ld", &session, &terminal), 2);
 	assert_int_not_equal(session, getsid(0));
 	assert_int_equal(terminal, 0);
@@ -113,12 +133,12 @@ static void test_no_terminal(void **state)
 static void test_interrupted_fork(void **state)
 {
 	cleanup_buf struct buf said = BUF_INIT;
-	bool built;
+	int status;
 	struct err err;
 
 	(void)state;
 	interrupt_fork = true;
-	assert_int_equal(build("sleep 6; echo done", &built, &said, &err), -1);
+	assert_int_equal(build("sleep 6; echo done", &status, &said, &err), -1);
 	assert_int_equal(err.kind, ERR_INTERRUPTED);
 	assert_null(strstr(said.data ? said.data : "", "done"));
 }
@@ -126,12 +146,12 @@ static void test_interrupted_fork(void **state)
 static void test_interrupted_before(void **state)
 {
 	cleanup_buf struct buf said = BUF_INIT;
-	bool built;
+	int status;
 	struct err err;
 
 	(void)state;
 	raise(SIGTERM);
-	assert_int_equal(build("echo begun; sleep 6", &built, &said, &err), -1);
+	assert_int_equal(build("echo begun; sleep 6", &status, &said, &err), -1);
 	assert_int_equal(err.kind, ERR_INTERRUPTED);
 	assert_int_equal(said.len, 0);
 }
@@ -140,6 +160,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_failure),
 		cmocka_unit_test(test_no_terminal),
 		cmocka_unit_test(test_interrupted_fork),
 		cmocka_unit_test(test_interrupted_before),
