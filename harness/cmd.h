@@ -13,7 +13,7 @@
 
 enum opt_type {
 	OPT_FLAG,   /* bool *; takes no argument */
-	OPT_NUMBER, /* long *; a whole number from min to max */
+	OPT_NUMBER, /* long *; a whole number from min to max, or the choice, which is 0 */
 	OPT_SHARE,  /* double *; a decimal number above 0 and below 1 */
 	OPT_STRING, /* const char *; points into argv or the table */
 	OPT_CHOICE, /* const char *; one of the row's choices */
@@ -31,7 +31,7 @@ struct opt {
 	size_t offset;              /* of the value in the command's options struct */
 	const char *arg;            /* what help calls the argument; NULL for a flag */
 	long min, max;              /* OPT_NUMBER */
-	const char *const *choices; /* OPT_CHOICE, NULL-terminated */
+	const char *const *choices; /* OPT_CHOICE, OPT_NUMBER (one or NULL); NULL-terminated */
 	const char *def;  /* the default, as it would be typed; NULL: zero, false or NULL */
 	const char *help; /* what it does; printed after it: the choices and the default */
 };

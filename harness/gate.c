@@ -5,11 +5,13 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 int gate_open(unsigned places, struct gate *gate, struct err *err)
 {
+	gate->owed = 0;
 	gate->fd = eventfd(places, EFD_SEMAPHORE | EFD_CLOEXEC | EFD_NONBLOCK);
 	return gate->fd < 0 ? err_errno(err, ERR_HARNESS, "eventfd") : 0;
 }
@@ -38,7 +40,30 @@ int gate_enter(struct gate *gate, int stop_fd, struct err *err)
 	}
 }
 
+/* Take one off what is owed, if anything is. */
+static bool pay(struct gate *gate)
+{
+	unsigned owed = __atomic_load_n(&gate->owed, __ATOMIC_RELAXED);
+
+	while (owed)
+		if (__atomic_compare_exchange_n(&gate->owed, &owed, owed - 1, false,
+						__ATOMIC_RELAXED, __ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
 void gate_leave(struct gate *gate)
 {
-	eventfd_write(gate->fd, 1);
+	if (!pay(gate))
+		eventfd_write(gate->fd, 1);
+}
+
+void gate_widen(struct gate *gate)
+{
+	gate_leave(gate);
+}
+
+void gate_narrow(struct gate *gate)
+{
+	__atomic_add_fetch(&gate->owed, 1, __ATOMIC_RELAXED);
 }

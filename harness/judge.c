@@ -3,13 +3,14 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "host.h"
 #include "interrupt.h"
 #include "plan.h"
 #include "question.h"
 #include "report/run_json.h"
 #include "report/store.h"
 
-#include <sched.h>
+#include <inttypes.h>
 #include <string.h>
 
 /* One of the kernels while it is being judged. */
@@ -26,19 +27,18 @@ struct subject {
 	char *key;        /* of the kernel in the state; NULL: it is not kept */
 };
 
+/* QEMU's own, its translations included: 150 MB were seen. */
+#define VM_SPARE_MIB 256
+
+/* More VMs than that for each CPU are only of use while they all wait for something. */
+#define AUTO_JOBS_A_CPU 8
+
 struct court {
 	const struct judge_options *options;
 	struct subject *subjects;
 	struct judgement *out;
 	size_t n;
 };
-
-static unsigned count_cores(void)
-{
-	cpu_set_t set;
-
-	return sched_getaffinity(0, sizeof(set), &set) ? 1 : (unsigned)CPU_COUNT(&set);
-}
 
 /* "LABEL: " */
 static const char *label_of(const struct judgement *j, char *room, size_t bytes)
@@ -323,7 +323,7 @@ static int keep(struct subject *s, struct err *err)
 	return state_add(s->kernel->state, s->question, &entry, err);
 }
 
-static int open_subject(struct court *court, struct subject *s, unsigned jobs, struct err *err)
+static int open_subject(struct court *court, struct subject *s, struct err *err)
 {
 	struct judgement *j = s->out;
 
@@ -340,7 +340,7 @@ static int open_subject(struct court *court, struct subject *s, unsigned jobs, s
 	s->member = xcalloc(j->runs, sizeof(*s->member));
 	s->expected = xcalloc(j->runs, sizeof(*s->expected));
 	s->match = xcalloc(j->runs, sizeof(*s->match));
-	j->json = run_json_new(&s->session, j->runs, jobs);
+	j->json = run_json_new(&s->session, j->runs);
 	know_targets(s);
 	if (remember(court, s, err))
 		return -1;
@@ -359,20 +359,55 @@ static int open_origin(struct subject *s, struct origin **out, struct err *err)
 	return 0;
 }
 
-static int make_runs(struct court *court, unsigned jobs, struct err *err)
+/* How many VMs there may be at once: as asked for, or by CPUs and memory; by CPUs to begin with. */
+static void choose_jobs(const struct court *court, struct plan *plan)
+{
+	const struct session *s = &court->subjects[0].session;
+	unsigned long all = (unsigned long)court->options->runs * court->n;
+	int64_t vm_bytes = ((int64_t)s->trial.memory_mib + VM_SPARE_MIB) << 20;
+	struct host host;
+
+	plan->jobs = plan->jobs_max = court->options->jobs;
+	if (!plan->jobs) {
+		host_look("", &host);
+		/* One that does not run yet is made meanwhile. */
+		int64_t room = host.memory_bytes < 0 ? host.cpus : host.memory_bytes / vm_bytes - 1;
+		int64_t most = host.rationed ? host.cpus : (int64_t)host.cpus * AUTO_JOBS_A_CPU;
+		room = room < 1 ? 1 : room;
+		plan->jobs_max = (unsigned)(room < most ? room : most);
+		plan->jobs = host.cpus < plan->jobs_max ? host.cpus : plan->jobs_max;
+		if (s->engine == &engine_replay)
+			plan->jobs = plan->jobs_max = host.cpus;
+		log_verbose("jobs: %u to %u (%u CPUs, %" PRId64 " MiB of memory to be had)",
+			    plan->jobs, plan->jobs_max, host.cpus, host.memory_bytes >> 20);
+	}
+	if (plan->jobs > all)
+		plan->jobs = (unsigned)all;
+	if (plan->jobs_max > all)
+		plan->jobs_max = (unsigned)all;
+}
+
+static void tell_jobs(const struct court *court, unsigned jobs)
+{
+	for (size_t i = 0; i < court->n; i++)
+		run_json_set_jobs(court->out[i].json, jobs);
+}
+
+static int make_runs(struct court *court, struct err *err)
 {
 	cleanup_free struct plan_kernel *kernels = xcalloc(court->n, sizeof(*kernels));
-	const struct plan plan = {
+	struct plan plan = {
 		.kernels = kernels,
 		.n_kernels = court->n,
 		.runs = court->options->runs,
-		.jobs = jobs,
 		.finished = finished,
 		.opaque = court,
 	};
-
+	unsigned most;
 	int rc = 0;
 
+	choose_jobs(court, &plan);
+	tell_jobs(court, plan.jobs);
 	for (size_t i = 0; i < court->n; i++) {
 		struct subject *s = &court->subjects[i];
 
@@ -380,8 +415,10 @@ static int make_runs(struct court *court, unsigned jobs, struct err *err)
 		if (!rc && s->kernel->session.boot_once && s->session.engine != &engine_replay)
 			rc = open_origin(s, &kernels[i].origin, err);
 	}
-	if (!rc)
-		rc = plan_run(&plan, err);
+	if (!rc) {
+		rc = plan_run(&plan, &most, err);
+		tell_jobs(court, most);
+	}
 	for (size_t i = 0; i < court->n; i++)
 		origin_free(kernels[i].origin);
 	return rc;
@@ -410,11 +447,6 @@ static int close_books(struct court *court, int rc, struct err *err)
 
 static int hold_court(struct court *court, struct err *err)
 {
-	unsigned jobs = court->options->jobs ? court->options->jobs : count_cores();
-	unsigned long all = (unsigned long)court->options->runs * court->n;
-
-	if (jobs > all)
-		jobs = (unsigned)all;
 	for (size_t i = 0; i < court->n; i++) {
 		struct subject *s = &court->subjects[i];
 
@@ -424,10 +456,10 @@ static int hold_court(struct court *court, struct err *err)
 			return -1;
 	}
 	for (size_t i = 0; i < court->n; i++)
-		if (open_subject(court, &court->subjects[i], jobs, err))
+		if (open_subject(court, &court->subjects[i], err))
 			return -1;
 	bool recalled = court->out[0].recalled; /* there is one kernel then */
-	return close_books(court, recalled ? 0 : make_runs(court, jobs, err), err);
+	return close_books(court, recalled ? 0 : make_runs(court, err), err);
 }
 
 static void free_subject(struct subject *s)

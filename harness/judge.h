@@ -47,7 +47,7 @@ struct judgement {
 
 struct judge_options {
 	unsigned runs; /* of each kernel */
-	unsigned jobs; /* VMs at once, over all kernels; 0: as many as there are cores */
+	unsigned jobs; /* VMs at once, over all kernels; 0: as many as are worth while */
 	/*
 	 * Whether no further run is worth making. Called after each run that ended, never two at
 	 * once; those under way are then ended, and dropped. NULL: all runs are made. A run that

@@ -20,12 +20,17 @@ static int parse_number(const struct opt *o, const char *text, long *out, struct
 {
 	char *end;
 
+	if (o->choices && !strcmp(text, o->choices[0])) {
+		*out = 0;
+		return 0;
+	}
 	errno = 0;
 	long n = strtol(text, &end, 10);
 	if (errno || *text < '0' || *text > '9' || *end || n < o->min || n > o->max)
 		return err_set(err, ERR_INPUT,
-			       "--%s takes a whole number from %ld to %ld, not '%s'", o->name,
-			       o->min, o->max, text);
+			       "--%s takes a whole number from %ld to %ld%s%s, not '%s'", o->name,
+			       o->min, o->max, o->choices ? " or " : "",
+			       o->choices ? o->choices[0] : "", text);
 	*out = n;
 	return 0;
 }

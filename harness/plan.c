@@ -3,22 +3,31 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "gate.h"
+#include "host.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 
 struct crew {
 	const struct plan *plan;
 	struct gate gate; /* jobs at once */
 	int stop_fd;
-	pthread_mutex_t lock; /* next, told, enough, failed, err, and finished() */
+	pthread_mutex_t lock; /* all below, and finished() */
 	unsigned long next, told;
 	pthread_cond_t told_cond; /* told, enough or failed has changed */
 	bool enough, failed;
 	struct err err;
+	unsigned places, most;    /* of the gate; the most there were */
+	unsigned size;            /* threads that make trials */
+	unsigned busy;            /* those whose trial is not waiting for a boot */
+	pthread_cond_t gone_cond; /* size became less */
+	pthread_t *threads;       /* all that were started, n_threads */
+	size_t n_threads;
 };
 
 /* Hand the result on, unless enough has been seen while it was made. One job tells its trials in
@@ -30,7 +39,7 @@ static int hand_on(struct crew *crew, unsigned long turn, struct trial_result *r
 	size_t kernel = turn % plan->n_kernels;
 	bool enough = false;
 
-	while (plan->jobs == 1 && crew->told != turn && !crew->enough && !crew->failed)
+	while (plan->jobs_max == 1 && crew->told != turn && !crew->enough && !crew->failed)
 		pthread_cond_wait(&crew->told_cond, &crew->lock);
 	if (crew->enough) {
 		trial_result_free(result);
@@ -47,15 +56,25 @@ static int hand_on(struct crew *crew, unsigned long turn, struct trial_result *r
 	return 0;
 }
 
+static void count_busy(struct crew *crew, int by)
+{
+	pthread_mutex_lock(&crew->lock);
+	crew->busy += (unsigned)by;
+	pthread_mutex_unlock(&crew->lock);
+}
+
 /* One outcome: of the boot that all trials are to begin from, if it fails, or of a trial. */
-static int make_trial(const struct plan_kernel *k, struct trial_config *trial, unsigned number,
-		      const char *console, struct trial_result *result, struct err *err)
+static int make_trial(struct crew *crew, const struct plan_kernel *k, struct trial_config *trial,
+		      unsigned number, const char *console, struct trial_result *result,
+		      struct err *err)
 {
 	int rc = k->origin ? origin_begin(k->origin, trial, number, console, result, err) : 1;
 
 	if (rc < 1)
 		return rc;
+	count_busy(crew, 1);
 	rc = trial_run(trial, number, console, result, err);
+	count_busy(crew, -1);
 	if (!rc && k->origin)
 		origin_end(k->origin, trial, result);
 	return rc;
@@ -73,7 +92,7 @@ static int run_one(struct crew *crew, unsigned long turn, struct err *err)
 	trial.gate = &crew->gate;
 	if (store_begin_trial(k->store, number, &console, err))
 		return -1;
-	int rc = make_trial(k, &trial, number, console, &result, err);
+	int rc = make_trial(crew, k, &trial, number, console, &result, err);
 	pthread_mutex_lock(&crew->lock);
 	if (!rc)
 		rc = hand_on(crew, turn, &result, err);
@@ -86,20 +105,39 @@ static int run_one(struct crew *crew, unsigned long turn, struct err *err)
 	return dropped ? 0 : rc;
 }
 
+/* One more than may run: its VM is made, and the last one ended, while others run. */
+static bool is_surplus(const struct crew *crew)
+{
+	return crew->size > crew->places + 1;
+}
+
+static unsigned long all_trials(const struct plan *plan)
+{
+	return (unsigned long)plan->runs * plan->n_kernels;
+}
+
+static bool take_turn(struct crew *crew, unsigned long *turn)
+{
+	pthread_mutex_lock(&crew->lock);
+	bool go = !crew->failed && !crew->enough && crew->next < all_trials(crew->plan) &&
+		  !is_surplus(crew);
+	if (go) {
+		*turn = crew->next++;
+	} else {
+		crew->size--;
+		pthread_cond_signal(&crew->gone_cond);
+	}
+	pthread_mutex_unlock(&crew->lock);
+	return go;
+}
+
 static void *work(void *opaque)
 {
 	struct crew *crew = opaque;
-	size_t kernels = crew->plan->n_kernels;
+	unsigned long turn;
 	struct err err;
 
-	for (;;) {
-		pthread_mutex_lock(&crew->lock);
-		bool stop = crew->failed || crew->enough ||
-			    crew->next == (unsigned long)crew->plan->runs * kernels;
-		unsigned long turn = stop ? 0 : crew->next++;
-		pthread_mutex_unlock(&crew->lock);
-		if (stop)
-			return NULL;
+	while (take_turn(crew, &turn)) {
 		if (!run_one(crew, turn, &err))
 			continue;
 		pthread_mutex_lock(&crew->lock);
@@ -109,42 +147,123 @@ static void *work(void *opaque)
 		pthread_cond_broadcast(&crew->told_cond);
 		pthread_mutex_unlock(&crew->lock);
 	}
+	return NULL;
 }
 
-int plan_run(const struct plan *plan, struct err *err)
+/* ---- how many at once ---- */
+
+#define SAMPLE_MS 500
+#define IDLE_CPUS 0.5 /* so much is worth a VM more */
+#define BUSY_CPUS 0.1 /* and with so little one less costs nothing */
+
+/* Threads for all places and the one that waits; the lock is held. */
+static void fill_crew(struct crew *crew)
+{
+	unsigned long left = all_trials(crew->plan) - crew->next;
+
+	while (crew->size <= crew->places && crew->size < left + crew->busy) {
+		crew->threads =
+			xrealloc(crew->threads, (crew->n_threads + 1) * sizeof(*crew->threads));
+		errno = pthread_create(&crew->threads[crew->n_threads], NULL, work, crew);
+		if (errno)
+			break;
+		crew->n_threads++;
+		crew->size++;
+	}
+}
+
+struct sample {
+	int64_t ms, idle_ms;
+};
+
+/* Look how idle the host was since the last sample, and set the places by it; the lock is held. */
+static void tune(struct crew *crew, struct sample *last)
+{
+	struct sample now = { clock_ms(), host_idle_ms("") };
+	int64_t passed_ms = now.ms - last->ms;
+
+	if (passed_ms < SAMPLE_MS)
+		return;
+	double idle = (double)(now.idle_ms - last->idle_ms) / (double)passed_ms;
+	bool known = now.idle_ms >= 0 && last->idle_ms >= 0;
+	*last = now;
+	if (known && idle >= IDLE_CPUS && crew->busy == crew->size &&
+	    crew->places < crew->plan->jobs_max) {
+		crew->places++;
+		gate_widen(&crew->gate);
+		fill_crew(crew);
+	} else if (known && idle <= BUSY_CPUS && crew->places > crew->plan->jobs) {
+		crew->places--;
+		gate_narrow(&crew->gate);
+	}
+	crew->most = crew->places > crew->most ? crew->places : crew->most;
+}
+
+/* Wait until no thread makes trials any more. */
+static void attend(struct crew *crew)
+{
+	struct sample last = { clock_ms(), host_idle_ms("") };
+	bool tuned = crew->plan->jobs_max > crew->plan->jobs;
+
+	pthread_mutex_lock(&crew->lock);
+	while (crew->size) {
+		int64_t until = clock_ms() + SAMPLE_MS;
+		struct timespec ts = { until / 1000, until % 1000 * 1000000 };
+
+		if (!tuned) {
+			pthread_cond_wait(&crew->gone_cond, &crew->lock);
+			continue;
+		}
+		pthread_cond_timedwait(&crew->gone_cond, &crew->lock, &ts);
+		if (crew->size)
+			tune(crew, &last);
+	}
+	pthread_mutex_unlock(&crew->lock);
+}
+
+static void open_crew(struct crew *crew)
+{
+	pthread_condattr_t attr;
+
+	pthread_mutex_init(&crew->lock, NULL);
+	pthread_cond_init(&crew->told_cond, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&crew->gone_cond, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
+int plan_run(const struct plan *plan, unsigned *most, struct err *err)
 {
 	cleanup_fd int stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	struct crew crew = {
 		.plan = plan,
 		.stop_fd = stop_fd,
-		.lock = PTHREAD_MUTEX_INITIALIZER,
-		.told_cond = PTHREAD_COND_INITIALIZER,
+		.places = plan->jobs,
+		.most = plan->jobs,
 	};
-	unsigned long trials = (unsigned long)plan->runs * plan->n_kernels;
-	/* One more than may run: its VM is made, and the last one ended, while others run. */
-	unsigned crew_size = plan->jobs < trials ? plan->jobs + 1 : (unsigned)trials;
-	cleanup_free pthread_t *threads = xcalloc(crew_size, sizeof(*threads));
-	unsigned started = 0;
 
 	if (stop_fd < 0)
 		return err_errno(err, ERR_HARNESS, "eventfd");
 	if (gate_open(plan->jobs, &crew.gate, err))
 		return -1;
-	while (started < crew_size) {
-		errno = pthread_create(&threads[started], NULL, work, &crew);
-		if (errno)
-			break;
-		started++;
-	}
-	if (!started) {
+	open_crew(&crew);
+	pthread_mutex_lock(&crew.lock);
+	fill_crew(&crew);
+	if (!crew.size) {
 		crew.failed = true;
 		err_errno(&crew.err, ERR_HARNESS, "pthread_create");
 	}
-	for (unsigned i = 0; i < started; i++)
-		pthread_join(threads[i], NULL);
+	pthread_mutex_unlock(&crew.lock);
+	attend(&crew);
+	for (size_t i = 0; i < crew.n_threads; i++)
+		pthread_join(crew.threads[i], NULL);
+	free(crew.threads);
 	gate_close(&crew.gate);
 	pthread_cond_destroy(&crew.told_cond);
+	pthread_cond_destroy(&crew.gone_cond);
 	pthread_mutex_destroy(&crew.lock);
+	*most = crew.most;
 	if (crew.failed)
 		*err = crew.err;
 	return crew.failed ? -1 : 0;

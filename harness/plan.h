@@ -19,7 +19,10 @@ struct plan {
 	const struct plan_kernel *kernels; /* taken in turn: run 0 of each, then run 1 of each */
 	size_t n_kernels;
 	unsigned runs; /* of each kernel */
-	unsigned jobs; /* at once, over all kernels */
+	unsigned jobs; /* at once, over all kernels: to begin with */
+	/* So many at most: a VM more runs while the host's CPUs are idle and none waits for
+	 * anything else, and one less, down to jobs, when they are all busy. */
+	unsigned jobs_max;
 	/*
 	 * Called for each trial that ended, in the order of their ends (with one job: of their
 	 * numbers) and never two at once, from any thread; kernel is the index of its kernel, and
@@ -35,8 +38,8 @@ struct plan {
 /*
  * Make all runs. They begin in the order of their numbers. When one fails (interrupted, evidence
  * cannot be kept) no further one begins; those under way are ended or come to their end first. The
- * first error is returned.
+ * first error is returned. *most: how many VMs there were places for at once, at most.
  */
-int plan_run(const struct plan *plan, struct err *err);
+int plan_run(const struct plan *plan, unsigned *most, struct err *err);
 
 #endif

@@ -5,6 +5,7 @@
 
 const char *const trial_opts_accels[] = { "auto", "kvm", "tcg", NULL };
 const char *const trial_opts_boots[] = { "each", "once", NULL };
+const char *const trial_opts_jobs[] = { "auto", NULL };
 
 struct session_options trial_opts_session(const struct trial_options *trials, const char *kernel)
 {

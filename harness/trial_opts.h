@@ -20,7 +20,7 @@ struct trial_options {
 	bool keep_state, verbose;
 };
 
-extern const char *const trial_opts_accels[], *const trial_opts_boots[];
+extern const char *const trial_opts_accels[], *const trial_opts_boots[], *const trial_opts_jobs[];
 
 /* One row: type is the command's options struct. */
 #define TRIAL_OPT(type, name, kind, field, arg, min, max, choices, def, help)                      \
@@ -43,8 +43,9 @@ extern const char *const trial_opts_accels[], *const trial_opts_boots[];
 		"be given more than once [any crash]"),                                            \
 	TRIAL_OPT(type, "ignore", OPT_LIST, ignore, "TITLE", 0, 0, NULL, NULL,                     \
 		"such a crash is no crash; as for --expect"),                                      \
-	TRIAL_OPT(type, "jobs", OPT_NUMBER, jobs, "N", 1, 1024, NULL, NULL,                        \
-		"VMs at once [as many as there are cores]"),                                       \
+	TRIAL_OPT(type, "jobs", OPT_NUMBER, jobs, "N", 1, 1024, trial_opts_jobs, "auto",           \
+		"VMs at once, or as many as give the most trials a second in the memory that is "  \
+		"free"),                                                                           \
 	TRIAL_OPT(type, "duration", OPT_NUMBER, duration, "SECONDS", 1, 3600, NULL, NULL,          \
 		"how long a reproducer may run [its own in the catalogue; 10 for yours]"),         \
 	TRIAL_OPT(type, "boot-timeout", OPT_NUMBER, boot_timeout, "SECONDS", 1, 3600, NULL, NULL,  \

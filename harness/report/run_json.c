@@ -111,7 +111,7 @@ static json_t *command_json(void)
 	return command;
 }
 
-json_t *run_json_new(const struct session *session, unsigned runs, unsigned jobs)
+json_t *run_json_new(const struct session *session, unsigned runs)
 {
 	json_t *run = json_object();
 
@@ -122,7 +122,7 @@ json_t *run_json_new(const struct session *session, unsigned runs, unsigned jobs
 	json_put(run, "started", now());
 	json_put(run, "finished", json_null());
 	json_put(run, "runs", json_integer(runs));
-	json_put(run, "jobs", json_integer(jobs));
+	json_put(run, "jobs", json_null());
 	json_put(run, "kernel", kernel_json(session));
 	json_put(run, "engine", engine_json(session));
 	json_put(run, "limits", limits_json(&session->trial.limits));
@@ -185,6 +185,11 @@ static json_t *results_json(const struct trial_result *r, const struct reproduce
 		json_array_append_new(all, o);
 	}
 	return all;
+}
+
+void run_json_set_jobs(json_t *run, unsigned jobs)
+{
+	json_put(run, "jobs", json_integer(jobs));
 }
 
 void run_json_add_trial(json_t *run, const struct trial_result *result,

@@ -11,7 +11,10 @@
 #include <jansson.h>
 
 /* The object without trials and verdict; the caller owns it. */
-json_t *run_json_new(const struct session *session, unsigned runs, unsigned jobs);
+json_t *run_json_new(const struct session *session, unsigned runs);
+
+/* How many VMs there may be at once; of --jobs auto the most there might have been so far. */
+void run_json_set_jobs(json_t *run, unsigned jobs);
 
 /* Add a trial; they may come in any order and are kept in that of their numbers. */
 void run_json_add_trial(json_t *run, const struct trial_result *result,

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# --jobs auto: more VMs than CPUs where they wait, no more than memory holds, and no trial ended by
+# its neighbours.
+. "$(dirname "$0")/../tap.sh"
+
+kernel=$(images/build-kernel lean 2>"$T/err") || skip_all "no test kernel: $(tail -n 1 "$T/err")"
+cpus=$(nproc)
+runs=$((5 * cpus))
+
+run "$KVMREPRO" run --kernel "$kernel" --boot once --runs "$runs" --repro tests/e2e/repro/nap.c \
+	--out "$T/nap"
+out_is "all runs: OK" "trials that wait are clean"
+check "more of them run at once than there are CPUs" jq -e ".jobs > $cpus" "$T/nap/run.json"
+
+run "$KVMREPRO" run --kernel "$kernel" --boot once --runs "$runs" --repro tests/e2e/repro/nap.c \
+	--jobs "$cpus" --out "$T/fixed"
+out_is "all runs: OK" "--jobs N: clean too"
+check "and N it is" jq -e ".jobs == $cpus" "$T/fixed/run.json"
+
+# Two do not fit. The guest does not touch what it does not use.
+mib=$(awk '/^MemAvailable:/ { print int($2 / 1024 * 0.6) }' /proc/meminfo)
+run "$KVMREPRO" run --kernel "$kernel" --runs 2 --repro create-vm --memory "$mib" \
+	--out "$T/big"
+out_is "all runs: OK" "VMs with more than half of the free memory: clean"
+check "one at a time" jq -e '.jobs == 1' "$T/big/run.json"
+
+run "$KVMREPRO" run --kernel "$kernel" --jobs some
+status_is 129 "--jobs takes a number or auto"
+err_like "^kvmrepro: run: --jobs takes a whole number from 1 to 1024 or auto, not 'some'" "and says so"
+done_testing
