@@ -42,6 +42,7 @@ int agent_open(struct agent *a, const char *token)
 	cfsetspeed(&tio, B115200);
 	if (tcsetattr(a->fd, TCSANOW, &tio))
 		return -errno;
+	ioctl(a->fd, TIOCEXCL);
 
 	/* Children that end must wake ppoll(), and must not be missed before it. */
 	sigaction(SIGCHLD, &child, NULL);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -25,6 +26,7 @@
 #include "modules.h"
 #include "mounts.h"
 #include "runner.h"
+#include "sandbox.h"
 #include "task.h"
 
 #define DRAIN_MS 60000 /* a harness that is stopped for a while must not miss the last words */
@@ -89,6 +91,15 @@ static void hello(struct guest *g)
 	frame_str(&f, "vendor", vendor);
 	frame_str(&f, "features", g->svm ? (g->vmx ? "svm,vmx" : "svm") : g->vmx ? "vmx" : "");
 	frame_num(&f, "cpus", CPU_COUNT(&cpus));
+	agent_send(&g->agent, &f);
+}
+
+static void ready(struct guest *g)
+{
+	struct frame f;
+
+	frame_begin(&f, &g->agent, "ready");
+	frame_str(&f, "sandbox", g->plan.sandbox ? sandbox_raise() : "off");
 	agent_send(&g->agent, &f);
 }
 
@@ -180,8 +191,8 @@ static int init_main(void)
 	if (why)
 		fatal(&g, why);
 	mounts_all();
-	mounts_hide_consoles();
 	write_file("/proc/self/oom_score_adj", "-1000");
+	mlockall(MCL_CURRENT | MCL_FUTURE);
 	detectors_tune(g.plan.detector_ms);
 
 	/* What hangs in the kernel is given the time for a detector to speak. */
@@ -190,7 +201,7 @@ static int init_main(void)
 	if (why)
 		fatal(&g, why);
 	if (canary_run(&g, limit_ms)) {
-		say(&g, "ready");
+		ready(&g);
 		while (!g.agent.go && !g.agent.alien)
 			agent_wait(&g.agent, NULL, 0, -1);
 		if (g.agent.alien)
@@ -219,7 +230,7 @@ int main(int argc, char **argv)
 	const char *name = slash ? slash + 1 : argv[0];
 	int rc;
 
-	if (argc == 6 && !strcmp(argv[1], RUNNER_KEEPER)) {
+	if (argc == 7 && !strcmp(argv[1], RUNNER_KEEPER)) {
 		runner_keep(argv);
 		return 0;
 	}

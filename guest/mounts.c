@@ -2,7 +2,11 @@
  * Mounts. A mount that fails is a kernel without that file system, and nobody's error: what needs
  * it will say so itself.
  */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -13,6 +17,7 @@
 #include <unistd.h>
 
 #include "guest.h"
+#include "kvmrepro/sandbox.h"
 #include "mounts.h"
 #include "task.h"
 
@@ -118,25 +123,93 @@ void mounts_all(void)
 	}
 }
 
-void mounts_hide_consoles(void)
+static bool is_sandbox_device(dev_t device)
 {
-	static const char *const hidden[] = { "console", "kmsg", "mem", "kmem",
-					      "port",    "ttyS", "hvc", "ttyprintk" };
-	char path[64];
+	for (size_t i = 0; i < SANDBOX_N_DEVICES; i++)
+		if (major(device) == sandbox_devices[i].major &&
+		    minor(device) >= sandbox_devices[i].low &&
+		    minor(device) <= sandbox_devices[i].high)
+			return true;
+	return false;
+}
 
-	for (size_t i = 0; i < sizeof(hidden) / sizeof(*hidden); i++) {
-		snprintf(path, sizeof(path), "/dev/%s", hidden[i]);
-		unlink(path);
-		for (int n = 0; n < 8; n++) {
-			snprintf(path, sizeof(path), "/dev/%s%d", hidden[i], n);
-			unlink(path);
-		}
+/* Of the table above: those that this kernel has and a reproducer may have. */
+static bool standard[sizeof(nodes) / sizeof(*nodes)];
+
+static bool is_node(size_t i)
+{
+	struct stat st;
+
+	return !lstat(nodes[i].path, &st) && S_ISCHR(st.st_mode) &&
+	       st.st_rdev == makedev(nodes[i].major, nodes[i].minor);
+}
+
+void mounts_mend_devices(void)
+{
+	for (size_t i = 0; i < sizeof(nodes) / sizeof(*nodes); i++) {
+		if (!standard[i] || is_node(i))
+			continue;
+		unlink(nodes[i].path);
+		mknod(nodes[i].path, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor));
 	}
+}
+
+void mounts_hide_devices(void)
+{
+	DIR *dev = opendir("/dev");
+	struct dirent *e;
+	struct stat st;
+
+	while (dev && (e = readdir(dev)))
+		if (e->d_type == DT_CHR && !fstatat(dirfd(dev), e->d_name, &st, 0) &&
+		    is_sandbox_device(st.st_rdev))
+			unlinkat(dirfd(dev), e->d_name, 0);
+	if (dev)
+		closedir(dev);
+	for (size_t i = 0; i < sizeof(nodes) / sizeof(*nodes); i++)
+		standard[i] = is_node(i);
 }
 
 void mounts_private(void)
 {
+	/* Together less than there is: what fills them must not leave the kernel without memory. */
 	mount("proc", "/proc", "proc", 0, "");
-	mount("tmpfs", "/tmp", "tmpfs", 0, "");
-	mount("tmpfs", "/dev/shm", "tmpfs", 0, "");
+	mount("tmpfs", "/tmp", "tmpfs", 0, "size=40%");
+	mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=20%");
+	mount("mqueue", "/dev/mqueue", "mqueue", 0, "");
+}
+
+/* In the new root. */
+static int bind_program(const char *program, const char *name)
+{
+	char path[160];
+	int fd;
+
+	snprintf(path, sizeof(path), "repro/%s", name);
+	if (mkdir("repro", 0755))
+		return -1;
+	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0755);
+	if (fd < 0)
+		return -1;
+	close(fd);
+	if (mount(program, path, NULL, MS_BIND, NULL))
+		return -1;
+	return mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL);
+}
+
+int mounts_own_root(const char *program, const char *name)
+{
+	static const char root[] = "/kvmrepro/root";
+
+	mkdir(root, 0755);
+	if (mount("tmpfs", root, "tmpfs", 0, "size=10%,mode=0755") &&
+	    mount("ramfs", root, "ramfs", 0, "mode=0755"))
+		return -errno;
+	if (chdir(root) || mkdir("dev", 0755) || mkdir("sys", 0755) || mkdir("proc", 0755) ||
+	    mkdir("tmp", 01777) || mount("/dev", "dev", NULL, MS_BIND | MS_REC, NULL) ||
+	    mount("/sys", "sys", NULL, MS_BIND | MS_REC, NULL) || bind_program(program, name) ||
+	    mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/"))
+		return -errno;
+	mounts_private();
+	return 0;
 }

@@ -81,6 +81,8 @@ static const char *parse_line(struct plan *p, char *line)
 			p->token = NULL;
 			return "plan: a token of the wrong length";
 		}
+	} else if (!strcmp(key, "sandbox")) {
+		p->sandbox = next_word(&line);
 	} else if (!strcmp(key, "detector_ms")) {
 		if (!to_ms(next_word(&line), &p->detector_ms))
 			return "plan: detector_ms is no number";

@@ -22,6 +22,7 @@ struct plan_repro {
 
 struct plan {
 	char *token;
+	char *sandbox; /* path of the filter; NULL: reproducers run without a sandbox */
 	int64_t detector_ms;
 	int64_t stuck_ms;
 	int n_modules;

@@ -20,14 +20,16 @@
 
 #include "mounts.h"
 #include "runner.h"
+#include "sandbox.h"
 #include "task.h"
 
 #define PUMP_MS 20000
 
 /* What the keeper tells init. */
 struct report {
-	int error;  /* of exec(), or 0 */
-	int status; /* from wait() */
+	int error;    /* of exec(), or 0 */
+	int status;   /* from wait() */
+	bool uncaged; /* error is the sandbox's: nothing was run */
 };
 
 struct running {
@@ -77,7 +79,6 @@ static int become(const struct plan_repro *r, int out)
 	mkdir(dir, 0777);
 	if (chdir(dir))
 		return errno;
-	write_file("/proc/self/oom_score_adj", "1000");
 	set_limits();
 	dup2(null, 0);
 	dup2(out, 1);
@@ -85,6 +86,19 @@ static int become(const struct plan_repro *r, int out)
 	umask(022);
 	execve(r->path, argv, env);
 	return errno;
+}
+
+/* Returns 0 or a positive errno. */
+static int cage(struct plan_repro *r, const char *sandbox)
+{
+	static char path[128];
+	int rc = sandbox_load(sandbox);
+
+	if (!rc)
+		rc = mounts_own_root(r->path, r->name);
+	snprintf(path, sizeof(path), "/repro/%s", r->name);
+	r->path = path;
+	return -rc;
 }
 
 static void keep(const struct plan_repro *r, int out, int report_fd)
@@ -95,7 +109,6 @@ static void keep(const struct plan_repro *r, int out, int report_fd)
 
 	/* Without a PID namespace: what loses its father comes here, not to init. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	mounts_private();
 	if (pipe2(exec_pipe, O_CLOEXEC))
 		return;
 	first = fork();
@@ -127,7 +140,7 @@ static void keep(const struct plan_repro *r, int out, int report_fd)
 /* The keeper is a program of its own: a fork of init would show its copy of the token to the
  * reproducer, in /proc/1/mem. */
 static void __attribute__((noreturn))
-become_keeper(const struct plan_repro *r, int out, int report_fd)
+become_keeper(const struct plan_repro *r, const char *sandbox, int out, int report_fd)
 {
 	char out_text[12], report_text[12];
 
@@ -135,25 +148,40 @@ become_keeper(const struct plan_repro *r, int out, int report_fd)
 	snprintf(report_text, sizeof(report_text), "%d", report_fd);
 	fcntl(out, F_SETFD, 0);
 	fcntl(report_fd, F_SETFD, 0);
-	execl("/init", "/init", RUNNER_KEEPER, r->name, r->path, out_text, report_text, NULL);
+	execl("/init", "/init", RUNNER_KEEPER, r->name, r->path, out_text, report_text, sandbox,
+	      NULL);
 	_exit(127);
 }
 
 void runner_keep(char **argv)
 {
-	const struct plan_repro r = { .name = argv[2], .path = argv[3] };
+	struct plan_repro r = { .name = argv[2], .path = argv[3] };
 	int out = atoi(argv[4]), report_fd = atoi(argv[5]);
+	const char *sandbox = argv[6];
+	struct report report = { .uncaged = true };
 
 	fcntl(out, F_SETFD, FD_CLOEXEC);
 	fcntl(report_fd, F_SETFD, FD_CLOEXEC);
-	keep(&r, out, report_fd);
+	/* The keeper too: what it holds goes when its mounts do, and the kernel would rather panic
+	 * than go without memory that nobody can be killed for. */
+	write_file("/proc/self/oom_score_adj", "1000");
+	if (*sandbox)
+		report.error = cage(&r, sandbox);
+	else
+		mounts_private();
+	if (!report.error)
+		keep(&r, out, report_fd);
+	else if (write(report_fd, &report, sizeof(report)) < 0)
+		return;
 }
 
 /* Starts the keeper, in namespaces as the kernel has them. */
-static const char *start(struct running *run)
+static const char *start(struct running *run, const char *sandbox)
 {
+	static const unsigned long flags[] = { CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWNS,
+					       CLONE_NEWPID | CLONE_NEWNS, CLONE_NEWNS };
 	int out[2], report[2];
-	pid_t pid;
+	pid_t pid = -EINVAL;
 
 	if (pipe2(out, O_CLOEXEC))
 		return strerror(errno);
@@ -162,11 +190,12 @@ static const char *start(struct running *run)
 		close(out[1]);
 		return strerror(errno);
 	}
-	pid = task_fork(CLONE_NEWPID | CLONE_NEWNS);
-	if (pid == -EINVAL || pid == -EPERM)
-		pid = task_fork(CLONE_NEWNS);
-	if (!pid)
-		become_keeper(run->repro, out[1], report[1]);
+	for (int i = 0; i < 3 && (pid == -EINVAL || pid == -EPERM); i++)
+		pid = task_fork(flags[i]);
+	if (!pid) {
+		mounts_mend_devices();
+		become_keeper(run->repro, sandbox ? sandbox : "", out[1], report[1]);
+	}
 	close(out[1]);
 	close(report[1]);
 	fcntl(out[0], F_SETFL, O_NONBLOCK);
@@ -271,6 +300,15 @@ static void watch(struct guest *g, struct running *run, int64_t end)
 	}
 }
 
+static void send_why(struct frame *f, const struct running *run)
+{
+	char why[128];
+
+	snprintf(why, sizeof(why), "%s%s", run->report.uncaged ? "the sandbox: " : "",
+		 *run->why ? run->why : strerror(run->report.error));
+	frame_str(f, "why", why);
+}
+
 /* `killed` is NULL where it ended by itself. */
 static void send_end(struct guest *g, const struct running *run, const char *killed, int64_t ms)
 {
@@ -289,7 +327,7 @@ static void send_end(struct guest *g, const struct running *run, const char *kil
 		frame_str(&f, "how", killed);
 	} else if (*run->why || run->report.error) {
 		frame_str(&f, "how", "failed");
-		frame_str(&f, "why", *run->why ? run->why : strerror(run->report.error));
+		send_why(&f, run);
 	} else if (WIFSIGNALED(status)) {
 		frame_str(&f, "how", "signal");
 		frame_num(&f, "code", WTERMSIG(status));
@@ -341,7 +379,7 @@ void runner_run(struct guest *g, int id)
 	frame_str(&f, "name", r->name);
 	agent_send(&g->agent, &f);
 	begin = now_ms();
-	why = start(&run);
+	why = start(&run, g->plan.sandbox);
 	if (!why)
 		watch(g, &run, begin + r->duration_ms);
 	ms = now_ms() - begin;

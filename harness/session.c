@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "kernel/initramfs.h"
+#include "sandbox.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -24,6 +25,13 @@
 	"console=ttyS0,115200 ignore_loglevel printk.devkmsg=off "                                 \
 	"kvm_amd.nested=1 kvm_intel.nested=1 "                                                     \
 	"no_timer_check cryptomgr.notests pty.legacy_count=0"
+
+/*
+ * What the guest's sandbox cannot guard is not there: /proc/sysrq-trigger, /proc/kcore, debugfs's
+ * provoke-crash; and no task can be frozen for good (of version 1; version 2 thaws what is killed).
+ */
+#define SANDBOX_ARGUMENTS                                                                          \
+	" initcall_blacklist=sysrq_init,proc_kcore_init,lkdtm_module_init cgroup_disable=freezer"
 
 /* COMMAND_LINE_SIZE, arch/x86/include/asm/setup.h; with its NUL. */
 #define CMDLINE_BYTES 2048
@@ -106,7 +114,8 @@ static void choose_by_needs(const struct session_options *o, struct session *s)
 static int make_cmdline(const struct session_options *o, struct session *s, struct err *err)
 {
 	free(s->cmdline);
-	s->cmdline = xasprintf("%s%s%s", KERNEL_ARGUMENTS, o->append ? " " : "",
+	s->cmdline = xasprintf("%s%s%s%s", KERNEL_ARGUMENTS,
+			       o->no_guest_sandbox ? "" : SANDBOX_ARGUMENTS, o->append ? " " : "",
 			       o->append ? o->append : "");
 	if (strlen(s->cmdline) >= CMDLINE_BYTES)
 		return err_set(err, ERR_INPUT,
@@ -124,6 +133,7 @@ static int make_cmdline(const struct session_options *o, struct session *s, stru
 static int open_kernel(const struct session_options *o, struct session *s, struct err *err)
 {
 	const struct initramfs_spec spec = {
+		.sandbox = o->no_guest_sandbox ? NULL : &s->sandbox,
 		.modules = &s->modules,
 		.repros = s->repros.v,
 		.n_repros = s->repros.n,
@@ -135,7 +145,8 @@ static int open_kernel(const struct session_options *o, struct session *s, struc
 		return err_set(err, ERR_INPUT, "no kernel: --kernel FILE is needed");
 	}
 	if (kernel_image_open(o->kernel, &s->image, err) ||
-	    modules_for_image(&s->image, o->modules, &s->modules, err))
+	    modules_for_image(&s->image, o->modules, &s->modules, err) ||
+	    (!o->no_guest_sandbox && sandbox_guest_filter(&s->sandbox, err)))
 		return -1;
 	return initramfs_build_base(&spec, &s->initramfs, err);
 }
@@ -143,7 +154,7 @@ static int open_kernel(const struct session_options *o, struct session *s, struc
 int session_prepare(const struct session_options *options, struct session *session,
 		    struct buf *diag, struct err *err)
 {
-	*session = (struct session){ .initramfs = BUF_INIT };
+	*session = (struct session){ .initramfs = BUF_INIT, .sandbox = BUF_INIT };
 	if (options->keep_state && !options->boot_once)
 		return err_set(err, ERR_INPUT,
 			       "--keep-state: with --boot each there is no state to keep");
@@ -228,6 +239,7 @@ static void set_trial(const struct session_options *o, struct session *s)
 		.kernel = s->kernel_copy,
 		.cmdline = s->cmdline,
 		.initramfs = &s->initramfs,
+		.sandbox = o->no_guest_sandbox ? NULL : &s->sandbox,
 		.modules = &s->modules,
 		.repros = &s->repros,
 		.filter = &s->filter,
@@ -344,6 +356,8 @@ int session_open_engine(const struct session_options *options, const struct stor
 			 accel_name(session->accel.accel), session->accel.why);
 	else if (session->accel.why[0])
 		log_info("engine: %s (%s)", session->engine->name, session->accel.why);
+	if (options->no_guest_sandbox)
+		log_info("guest sandbox: off: a reproducer can forge an outcome, or end a trial");
 	return check_needs(options, session, err);
 }
 
@@ -383,6 +397,7 @@ void session_close(struct session *session)
 	filter_free(&session->filter);
 	symbols_free(session->symbols);
 	buf_free(&session->initramfs);
+	buf_free(&session->sandbox);
 	free(session->kernel_copy);
 	free(session->workdir);
 	free(session->cmdline);

@@ -40,6 +40,7 @@ struct session_options {
 	unsigned memory_mib, vcpus; /* 0: by engine */
 	bool boot_once;             /* trials begin from one boot's kept state */
 	bool keep_state;            /* which is one of an earlier call, or is kept for later ones */
+	bool no_guest_sandbox;      /* reproducers may forge outcomes (docs/sandbox.md) */
 	bool live;
 };
 
@@ -51,6 +52,7 @@ struct session {
 	struct filter filter;
 	struct symbols *symbols; /* NULL without a vmlinux */
 	struct buf initramfs;    /* all but the plan */
+	struct buf sandbox;      /* the guest's filter; empty without one */
 	char *workdir;
 	struct keeper keeper;            /* of workdir */
 	char *kernel_copy;               /* in workdir: what is booted; NULL without a kernel */

@@ -29,7 +29,7 @@ struct trial_start {
 	char *initrd; /* what it booted with; the VMs that begin from it have it too */
 	char *token;
 	int64_t guest_ms; /* the guest's clock */
-	char *release, *version, *vendor, *features, *nested, *kvm;
+	char *release, *version, *vendor, *features, *nested, *kvm, *sandbox;
 	struct buf agent_log;
 };
 
@@ -41,6 +41,7 @@ struct trial_config {
 	const char *kernel;  /* absolute path */
 	const char *cmdline;
 	const struct buf *initramfs; /* all but the plan (kernel/initramfs.h) */
+	const struct buf *sandbox;   /* the guest's filter, or NULL (kernel/initramfs.h) */
 	const struct kernel_modules *modules;
 	const struct reproducers *repros;
 	const struct filter *filter;
@@ -99,6 +100,7 @@ struct trial_result {
 	char *corrupted_why; /* NULL: it is not corrupted */
 	bool panicked;
 	char *release, *version, *vendor, *features, *nested, *kvm; /* the guest's words, or NULL */
+	char *sandbox;                                              /* likewise */
 	bool from_state;                    /* it did not boot, but began from a kept state */
 	int64_t hello_ms, ready_ms, end_ms; /* since the VM's start; 0: never came to it */
 	int64_t teardown_ms;                /* from the decision to the VM's end */

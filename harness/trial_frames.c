@@ -100,10 +100,11 @@ static void on_canary(struct trial *t, const struct agent_frame *frame)
 	free(title);
 }
 
-static void on_ready(struct trial *t)
+static void on_ready(struct trial *t, const struct agent_frame *frame)
 {
 	if (t->phase != PHASE_CANARY)
 		return;
+	keep(&t->result->sandbox, frame, "sandbox");
 	t->result->ready_ms = clock_ms() - t->start_ms;
 	t->guest_go_ms = t->guest_ms;
 	if (t->config->canary_only)
@@ -259,7 +260,7 @@ void trial_frame(struct trial *t, const struct agent_frame *frame)
 		on_canary(t, frame);
 		break;
 	case AGENT_READY:
-		on_ready(t);
+		on_ready(t, frame);
 		break;
 	case AGENT_BEAT:
 		t->guest_ms = agent_frame_number(frame, "ms", t->guest_ms);

@@ -28,6 +28,7 @@ struct session_options trial_opts_session(const struct trial_options *trials, co
 		.vcpus = (unsigned)trials->smp,
 		.boot_once = trials->boot && !strcmp(trials->boot, "once"),
 		.keep_state = trials->keep_state,
+		.no_guest_sandbox = trials->no_guest_sandbox,
 		.live = trials->verbose,
 	};
 }

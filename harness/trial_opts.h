@@ -17,7 +17,7 @@ struct trial_options {
 	struct opt_list repros, expect, ignore;
 	long jobs, duration, boot_timeout, memory, smp, min_hits;
 	double alpha, rate;
-	bool keep_state, verbose;
+	bool keep_state, no_guest_sandbox, verbose;
 };
 
 extern const char *const trial_opts_accels[], *const trial_opts_boots[], *const trial_opts_jobs[];
@@ -66,6 +66,9 @@ extern const char *const trial_opts_accels[], *const trial_opts_boots[], *const 
 	TRIAL_OPT(type, "connect", OPT_STRING, connect, "URI", 0, 0, NULL, NULL,                   \
 		"libvirt connection, such as qemu:///system [the embedded driver]"),               \
 	ALPHA_OPT(type),                                                                           \
+	TRIAL_OPT(type, "no-guest-sandbox", OPT_FLAG, no_guest_sandbox, NULL, 0, 0, NULL, NULL,    \
+		"let reproducers do what could forge an outcome: reboot, load modules, write to "  \
+		"the console, ..."),                                                               \
 	TRIAL_OPT(type, "verbose", OPT_FLAG, verbose, NULL, 0, 0, NULL, NULL,                      \
 		"show each step, and the console as it comes, on standard error")
 

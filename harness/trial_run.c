@@ -19,6 +19,7 @@ int trial_plan(const struct trial_config *c, const char *token, struct buf *out,
 		.token = token,
 		.detector_ms = c->limits.detector_ms,
 		.stuck_ms = c->limits.stuck_ms,
+		.sandbox = c->sandbox,
 		.modules = c->modules,
 		.repros = c->repros->v,
 		.n_repros = c->repros->n,
@@ -187,6 +188,7 @@ static void begin_from(struct trial *t, const struct trial_start *start)
 	r->features = copy_of(start->features);
 	r->nested = copy_of(start->nested);
 	r->kvm = copy_of(start->kvm);
+	r->sandbox = copy_of(start->sandbox);
 	buf_add(&r->agent_log, start->agent_log.data, start->agent_log.len);
 }
 
@@ -246,6 +248,7 @@ static void fill_start(const struct trial *t, char *initrd, struct trial_start *
 		.features = steal(r->features),
 		.nested = steal(r->nested),
 		.kvm = steal(r->kvm),
+		.sandbox = steal(r->sandbox),
 		.agent_log = BUF_INIT,
 	};
 	retime(&r->agent_log, &start->agent_log);
@@ -291,8 +294,9 @@ int trial_start_initrd(const struct trial_config *config, struct trial_start *st
 
 void trial_start_free(const struct engine *engine, struct trial_start *start)
 {
-	char *const owned[] = { start->token,    start->release, start->version, start->vendor,
-				start->features, start->nested,  start->kvm,     start->initrd };
+	char *const owned[] = { start->token,  start->release,  start->version,
+				start->vendor, start->features, start->nested,
+				start->kvm,    start->initrd,   start->sandbox };
 
 	if (start->kept)
 		engine->forget(start->kept);
@@ -318,7 +322,7 @@ void trial_result_free(struct trial_result *result)
 				result->executor,      result->release,       result->version,
 				result->vendor,        result->features,      result->nested,
 				result->kvm,           result->corrupted_why, result->vm_log,
-				result->definition };
+				result->definition,    result->sandbox };
 	for (size_t i = 0; i < sizeof(owned) / sizeof(*owned); i++)
 		free(owned[i]);
 	free(result->alt);

@@ -55,6 +55,9 @@ static int add_base(struct initramfs *fs, const struct initramfs_spec *spec, str
 	    initramfs_add_chardev(fs, "/dev/null", 0666, MEM_MAJOR, MEM_NULL, err) ||
 	    initramfs_add_file(fs, "/init", 0755, guest.data, guest.size, err))
 		return -1;
+	if (spec->sandbox && initramfs_add_file(fs, PROTO_SANDBOX_PATH, 0600, spec->sandbox->data,
+						spec->sandbox->len, err))
+		return -1;
 	for (size_t i = 0; spec->modules && i < spec->modules->n; i++)
 		if (add_module(fs, &spec->modules->v[i], err))
 			return -1;
@@ -69,6 +72,8 @@ static void write_plan(const struct initramfs_spec *spec, struct buf *plan)
 	buf_addf(plan, "token %s\n", spec->token);
 	buf_addf(plan, "detector_ms %u\n", spec->detector_ms);
 	buf_addf(plan, "stuck_ms %u\n", spec->stuck_ms);
+	if (spec->sandbox)
+		buf_adds(plan, "sandbox " PROTO_SANDBOX_PATH "\n");
 	for (size_t i = 0; spec->modules && i < spec->modules->n; i++) {
 		const struct kernel_module *module = &spec->modules->v[i];
 		cleanup_free char *path = module_path(module);

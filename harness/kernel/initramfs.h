@@ -44,6 +44,7 @@ struct initramfs_spec {
 	const char *token;    /* PROTO_TOKEN_CHARS hex digits, this trial's own */
 	unsigned detector_ms; /* see the plan in kvmrepro/protocol.h */
 	unsigned stuck_ms;
+	const struct buf *sandbox; /* the filter (sandbox.h); NULL: reproducers run without */
 	const struct kernel_modules *modules; /* NULL: none */
 	const struct reproducer *repros;      /* n_repros of them; the n-th has id n */
 	size_t n_repros;                      /* at most PROTO_MAX_REPROS */
@@ -51,7 +52,7 @@ struct initramfs_spec {
 };
 
 /*
- * The whole initramfs: /init, /dev/console, /dev/null, the plan, /lib/modules/NAME.ko,
+ * The whole initramfs: /init, /dev/console, /dev/null, the plan, the filter, /lib/modules/NAME.ko,
  * /repro/NAME (bundled: a symbolic link to /init). out must be empty.
  *
  * It is the base followed by the plan, and the two can be had apart: the base (all but the plan:

@@ -125,6 +125,7 @@ json_t *run_json_new(const struct session *session, unsigned runs)
 	json_put(run, "jobs", json_null());
 	json_put(run, "kernel", kernel_json(session));
 	json_put(run, "engine", engine_json(session));
+	json_put(run, "guest_sandbox", json_boolean(session->trial.sandbox != NULL));
 	json_put(run, "limits", limits_json(&session->trial.limits));
 	json_put(run, "reproducers", reproducers_json(&session->repros));
 	json_put(run, "recalled", json_null());
@@ -163,6 +164,7 @@ static json_t *guest_json(const struct trial_result *r)
 	json_put(o, "cpu_features", json_text(r->features));
 	json_put(o, "nested", json_text(r->nested));
 	json_put(o, "kvm", json_text(r->kvm));
+	json_put(o, "sandbox", json_text(r->sandbox));
 	return o;
 }
 

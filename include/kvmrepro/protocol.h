@@ -34,7 +34,9 @@
  *  canary  ok=1 kvm= nested= | ok=0 why=
  *          kvm: kvm_amd or kvm_intel. nested: Y or N, whether KVM offers SVM or VMX to its guests.
  *          After ok=0 comes "done": nothing was run.
- *  ready   waits for "go"
+ *  ready   sandbox=
+ *          waits for "go". sandbox: "off" without a sandbox line in the plan; else "full", or what
+ *          of it this kernel does not have, as in docs/sandbox.md
  *  skip    id= name= why=
  *          the reproducer cannot run here (needs vmx, CPU has svm); in place of start and end
  *  start   id= name=
@@ -78,15 +80,19 @@
  *  stuck_ms    N
  *              how long a reproducer that was killed is waited for, counted from when its tasks
  *              last got fewer; without it 30000
+ *  sandbox     PATH
+ *              reproducers are kept from forging an outcome (docs/sandbox.md); PATH is a file of
+ *              struct sock_filter that is loaded before each; without it they are not
  *  module      PATH [PARAMETERS]
  *              load in this order; a PATH that is not there is told as any other failure
  *  repro       NAME NEEDS DURATION_MS PATH
  *              NEEDS: any, svm or vmx; the n-th repro line has id n (from 0). PATH is not under
  *              /tmp or /dev/shm, which are fresh for each reproducer.
  */
-#define PROTO_PLAN_PATH  "/kvmrepro/plan"
-#define PROTO_PLAN_BYTES (64 * 1024)
-#define PROTO_MAX_REPROS 64
+#define PROTO_PLAN_PATH    "/kvmrepro/plan"
+#define PROTO_PLAN_BYTES   (64 * 1024)
+#define PROTO_MAX_REPROS   64
+#define PROTO_SANDBOX_PATH "/kvmrepro/sandbox"
 
 /* Exit status of a reproducer that says itself that this kernel lacks what it needs (the value
  * that automake's test protocol uses for "skip"). Any other status is the reproducer's own affair:

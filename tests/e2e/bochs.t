@@ -31,10 +31,11 @@ check "every reproducer for VMX was run, and found what it should" jq -e '[.tria
 	| select(.name | startswith("nested-state")) | .end == "exit" and .code == 0] | length > 3 and all' \
 	"$T/good/run.json"
 
-run "$KVMREPRO" run --engine bochs --kernel "$lean" --runs 1 --repro ./tests/e2e/repro/reboot.c
+run "$KVMREPRO" run --engine bochs --kernel "$lean" --runs 1 --no-guest-sandbox \
+	--repro ./tests/e2e/repro/reboot.c
 out_is "all runs: crashed: unexpected kernel reboot" "a reboot: its title"
 run "$KVMREPRO" run --engine bochs --kernel "$lean" --runs 1 --append reboot=t \
-	--repro ./tests/e2e/repro/reboot.c
+	--no-guest-sandbox --repro ./tests/e2e/repro/reboot.c
 out_is "all runs: crashed: unexpected kernel reboot" "a triple fault: its title"
 
 run "$KVMREPRO" run --engine bochs --kernel "$lean" --runs 1 --smp 2

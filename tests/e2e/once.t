@@ -28,7 +28,8 @@ check "the guest's words are those of the boot" \
 run "$KVMREPRO" run --engine "replay:$T/ok" --runs 7 --repro ./$R/fresh.c --repro nested-state
 out_is "all runs: OK" "such a run can be replayed"
 
-run "$KVMREPRO" run --kernel "$kernel" --boot once --runs 14 --repro ./$R/coin.c --out "$T/coin"
+run "$KVMREPRO" run --kernel "$kernel" --boot once --no-guest-sandbox --runs 14 \
+	--repro ./$R/coin.c --out "$T/coin"
 status_is 1 "a crash in half of the runs: bad"
 cp "$T/out" "$T/lines"
 check "the crash has the title that it has after a boot" grep -qx \
@@ -37,7 +38,8 @@ check "some runs are clean" grep -qx 'run #[0-9]: OK' "$T/lines"
 check "the outcome is what the guest's coin says" test \
 	"$(zgrep -l heads "$T"/coin/trial-*/output-coin.log.gz | wc -l)" = "$(grep -c crashed "$T/lines")"
 
-run "$KVMREPRO" run --kernel "$kernel" --boot once --runs 2 --repro ./$R/hang.c --out "$T/hang"
+run "$KVMREPRO" run --kernel "$kernel" --boot once --no-guest-sandbox --runs 2 \
+	--repro ./$R/hang.c --out "$T/hang"
 out_is "all runs: crashed: no output from test machine" "a hang is one"
 
 run "$KVMREPRO" run --kernel "$kernel" --boot once --runs 2 --repro create-vm \

@@ -135,6 +135,8 @@ static void check_base(const struct buf *base)
 					    "crw------- dev/console 5:1\n"
 					    "crw-rw-rw- dev/null 1:3\n"
 					    "-rwxr-xr-x init %zu\n"
+					    "drwxr-xr-x kvmrepro\n"
+					    "-rw------- kvmrepro/sandbox 8\n"
 					    "drwxr-xr-x lib\n"
 					    "drwxr-xr-x lib/modules\n"
 					    "-rw-r--r-- lib/modules/kvm.ko 12\n"
@@ -157,6 +159,7 @@ static void check_plan(const struct buf *plan)
 	assert_string_equal(text.data, "token " TOKEN "\n"
 				       "detector_ms 20000\n"
 				       "stuck_ms 30000\n"
+				       "sandbox /kvmrepro/sandbox\n"
 				       "module /lib/modules/kvm.ko\n"
 				       "module /lib/modules/kvm_amd.ko nested=1\n"
 				       "repro create-vm svm 5000 /repro/create-vm\n"
@@ -182,8 +185,10 @@ static void test_guest(void **state)
 		  .elf = (char *)"ELF!",
 		  .elf_bytes = 4 },
 	};
+	const struct buf sandbox = { .data = (char *)"filter!!", .len = 8 };
 	struct initramfs_spec spec = {
 		.token = TOKEN,
+		.sandbox = &sandbox,
 		.detector_ms = 20000,
 		.stuck_ms = 30000,
 		.modules = &modules,

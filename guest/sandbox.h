@@ -1,0 +1,14 @@
+/* What keeps a reproducer from forging an outcome; docs/sandbox.md says what and why. */
+#ifndef GUEST_SANDBOX_H
+#define GUEST_SANDBOX_H
+
+#include "guest.h"
+
+/* Once, when init needs none of it any more: all that holds for the guest as a whole. Returns
+ * "full", or what this kernel has no means for. */
+const char *sandbox_raise(void);
+
+/* Loads the filter of the plan for this process and all that it starts. Returns 0 or -errno. */
+int sandbox_load(const char *path);
+
+#endif
