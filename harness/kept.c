@@ -131,15 +131,15 @@ int kept_key(const struct trial_config *config, const char *kernel_sha256, char 
 
 /* ---- start.json ---- */
 
-#define N_WORDS 7
+#define N_WORDS 8
 
 /* The strings of a start, by their names there. */
 static void words_of(struct trial_start *s, const char *names[N_WORDS], char **fields[N_WORDS])
 {
 	static const char *const all[N_WORDS] = { "token",    "release", "version", "vendor",
-						  "features", "nested",  "kvm" };
+						  "features", "nested",  "kvm",     "sandbox" };
 	char **const at[N_WORDS] = { &s->token,    &s->release, &s->version, &s->vendor,
-				     &s->features, &s->nested,  &s->kvm };
+				     &s->features, &s->nested,  &s->kvm,     &s->sandbox };
 
 	memcpy(names, all, sizeof(all));
 	memcpy(fields, at, sizeof(at));
