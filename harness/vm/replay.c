@@ -115,6 +115,14 @@ static int feed(struct replay_vm *v, uint64_t until)
 	return 0;
 }
 
+static bool is_ready(const char *frame)
+{
+	static const char verb[] = "ready";
+	const size_t len = sizeof(verb) - 1;
+
+	return !strncmp(frame, verb, len) && (!frame[len] || frame[len] == ' ');
+}
+
 /* Wait for a whole line from the harness. */
 static int await_go(struct replay_vm *v)
 {
@@ -149,7 +157,7 @@ static int play_line(struct replay_vm *v, char *line)
 	buf_addf(&frame, PROTO_MAGIC " %s %s\n", v->token, text);
 	if (send_all(v->agent_peer, frame.data, frame.len))
 		return -1;
-	return strcmp(text, "ready") ? 0 : await_go(v);
+	return is_ready(text) ? await_go(v) : 0;
 }
 
 static void *play(void *opaque)
