@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "kernel/initramfs.h"
 #include "sandbox.h"
+#include "signature_cache.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -179,7 +180,7 @@ static void sign_kernel(struct session *s, const struct kernel_image *copy)
 {
 	struct err err;
 
-	if (kernel_image_sign(copy, s->signature, NULL, &err))
+	if (signature_cache_sign(copy, s->signature, &err))
 		log_verbose("no signature: %s", err.msg);
 }
 

@@ -23,6 +23,34 @@ for pack in bzip2 xz lzma none; do
 	check "compressed by $pack: the same" test "$(of first)" = "$(of $pack)"
 done
 
+# What `run` remembers of a kernel's file.
+export XDG_CACHE_HOME=$T/cache
+mkdir "$T/trial"
+printf '1 0 hello release=6.1 features=svm\n' >"$T/trial/agent.log"
+: >"$T/trial/console.log"
+# signed KERNEL NAME WANT: what run.json has as its signature.
+signed() {
+	rm -rf "$T/run"
+	"$KVMREPRO" run --kernel "$T/$1" --engine "replay:$T/trial" --runs 1 --repro create-vm \
+		--out "$T/run" >"$T/out.run" 2>&1
+	check "$2" test "$(jq -r .kernel.signature "$T/run/run.json")" = "$3"
+}
+remembered=$T/cache/kvmrepro/signatures
+signed first "a run's signature is the same" "$(of first)"
+check "it is remembered" grep -q " $(of first)\$" "$remembered"
+sed -i "s/$(of first)/$(of other)/" "$remembered"
+signed first "and taken from there" "$(of other)"
+signed later "another file: its own" "$(of later)"
+sed -i 's/^[0-9a-f]*-/0-/' "$remembered"
+signed first "what another program remembered is not taken" "$(of first)"
+printf 'x%.0s' $(seq 100) >"$remembered"
+signed first "nor what is no such file" "$(of first)"
+sed -i "s/$(of first)/zz/" "$remembered"
+signed first "nor what is no signature" "$(of first)"
+for i in $(seq 300); do echo "$i"; done >"$remembered"
+signed first "a long file" "$(of first)"
+check "it does not grow for ever" test "$(wc -l <"$remembered")" -eq 200
+
 run "$KVMREPRO" signature
 status_is 129 "no kernel: exit status 129"
 err_lines 1 "no kernel: one line"

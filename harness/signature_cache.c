@@ -1,0 +1,77 @@
+/* Signatures that are remembered; see signature_cache.h. */
+#include "signature_cache.h"
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/fs.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define CACHE_BYTES ((size_t)1 << 20)
+
+/* The beginning of the kernel's line. NULL: there can be no cache. */
+static char *line_head(const struct kernel_image *image)
+{
+	struct stat st;
+
+	if (stat("/proc/self/exe", &st))
+		return NULL;
+	return xasprintf("%llx-%llx-%llx-%llx.%09ld %s ", (unsigned long long)st.st_dev,
+			 (unsigned long long)st.st_ino, (unsigned long long)st.st_size,
+			 (unsigned long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, image->sha256);
+}
+
+/* The signature behind that head, if it is one. */
+static bool find(const char *text, const char *head, char out[SIGNATURE_BYTES])
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (const char *line = text; *line; line += *line == '\n') {
+		bool ours = !strncmp(line, head, strlen(head));
+		const char *is = ours ? line + strlen(head) : line;
+
+		line = strchrnul(line, '\n');
+		if (ours && line - is == SIGNATURE_BYTES - 1 &&
+		    strspn(is, digits) == SIGNATURE_BYTES - 1) {
+			memcpy(out, is, SIGNATURE_BYTES - 1);
+			out[SIGNATURE_BYTES - 1] = '\0';
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Without the oldest lines, if there are too many. */
+static const char *newest(const struct buf *text)
+{
+	const char *p = text->data + text->len;
+
+	for (size_t lines = 0; p > text->data; p--)
+		if (p[-1] == '\n' && lines++ == SIGNATURE_CACHE_LINES)
+			break;
+	return p;
+}
+
+int signature_cache_sign(const struct kernel_image *image, char out[SIGNATURE_BYTES],
+			 struct err *err)
+{
+	cleanup_free char *base = NULL, *path = NULL, *head = line_head(image);
+	cleanup_buf struct buf text = BUF_INIT;
+	struct err ignored;
+
+	if (!fs_xdg("XDG_CACHE_HOME", ".cache", &base, &ignored))
+		path = xasprintf("%s/signatures", base);
+	if (head && path && !fs_read(path, CACHE_BYTES, &text, ERR_HARNESS, &ignored) &&
+	    find(text.data, head, out))
+		return 0;
+	if (kernel_image_sign(image, out, NULL, err))
+		return -1;
+	if (head && path && !fs_mkdirs(base, &ignored)) {
+		buf_addf(&text, "%s%s\n", head, out);
+		const char *keep = newest(&text);
+		fs_write(path, keep, (size_t)(text.data + text.len - keep), &ignored);
+	}
+	return 0;
+}
