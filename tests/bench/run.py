@@ -1,161 +1,295 @@
 #!/usr/bin/env python3
-"""What `kvmrepro run` costs: against bare QEMU, in all, in memory, and at the end of a crash.
+"""What trials cost, against the goals: one row a thing, each the median of some measurements.
 
-Prints a Markdown table. Each figure is measured in this one run; the bare QEMU is given the very
-command line that libvirt gave it, half of its boots before ours and half after."""
+usage: tests/bench/run.py [ROW]...
 
-import gzip
+With rows named, measures and prints these; with none, all, and writes docs/performance.md.
+BENCH_TIMES=N: N measurements of each row in place of its own number."""
+
+import glob
 import json
 import os
+import platform
 import re
 import resource
 import shlex
+import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(TOP, "tests/guest"))
-import bare  # noqa: E402
+sys.path.insert(0, os.path.join(TOP, "tests/bench"))
+import bare_command  # noqa: E402
+import big_console  # noqa: E402
 
 KVMREPRO = os.path.join(TOP, "kvmrepro")
-KERNEL = subprocess.run([os.path.join(TOP, "images/fetch-kernel")], stdout=subprocess.PIPE,
-                        check=True, text=True).stdout.strip()
-ROUNDS = 10
-REPRO = "create-vm"
+POLL_S = 0.01
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+VCPU_RUNS_S = 0.005  # so much CPU a vCPU's thread has had when it is said to run
 
 
-def kvmrepro(out, *args):
-    """Runs kvmrepro; seconds of wall time and its run.json."""
+def kernel(name):
+    """The path of a kernel: made, or fetched, where it is not there yet."""
+    command = ["images/fetch-kernel"] if name == "stock" else ["images/build-kernel", name]
+    return subprocess.run(command, cwd=TOP, stdout=subprocess.PIPE, check=True,
+                          text=True).stdout.strip()
+
+
+class Run:
+    """One call of kvmrepro: seconds, CPU seconds of all that it started, run.json."""
+
+    def __init__(self, image, args, watch=None):
+        with tempfile.TemporaryDirectory(prefix="kvmrepro-bench.") as tmp:
+            out = os.path.join(tmp, "out")
+            command = [KVMREPRO, "run", "--kernel", kernel(image), "--out", out, *args]
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            begin = time.monotonic()
+            proc = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                    start_new_session=True)
+            if watch:
+                watch.follow(proc, begin)
+            proc.wait()
+            self.took = time.monotonic() - begin
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            self.cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            with open(os.path.join(out, "run.json")) as f:
+                self.json = json.load(f)
+
+    def expect(self, outcome, title=None):
+        for t in self.json["trials"]:
+            if t["outcome"] != outcome or (title and t["title"] != title):
+                sys.exit("bench: run #%d: %s %s where %s %s was expected" % (
+                    t["number"], t["outcome"], t["title"], outcome, title or ""))
+        return self
+
+
+def read(path):
+    try:
+        with open(path) as f:
+            return f.read()
+    except OSError:
+        return ""
+
+
+class OwnCpu:
+    """CPU of the processes named kvmrepro, as the kernel counts it (proc(5), stat, in ticks), looked
+    at until they end: what one does in its last POLL_S is missed."""
+
+    def follow(self, proc, begin):
+        ticks = {}
+        while proc.poll() is None:
+            for path in glob.glob("/proc/[0-9]*/stat"):
+                found = re.match(r"(\d+) \((.*)\) \S (.*)", read(path), re.S)
+                if not found or not found.group(2).startswith("kvmrepro"):
+                    continue
+                words = found.group(3).split()
+                if int(words[2]) == proc.pid or int(words[0]) == proc.pid:
+                    ticks[found.group(1)] = int(words[10]) + int(words[11])
+            time.sleep(POLL_S)
+        self.cpu = sum(ticks.values()) * TICK_S
+
+
+class FirstInstruction:
+    """When the first vCPU began to run: its thread ("CPU 0/KVM"; with TCG "ALL CPUs/TCG") has had CPU
+    time."""
+
+    def follow(self, proc, begin):
+        self.after = None
+        while proc.poll() is None and self.after is None:
+            for path in glob.glob("/proc/[0-9]*/task/[0-9]*/comm"):
+                if not read(path).startswith(("CPU 0/", "ALL CPUs/")):
+                    continue
+                if str(proc.pid) not in read(path.split("/task/")[0] + "/cmdline"):
+                    continue
+                ran = read(path[:-len("comm")] + "schedstat").split()
+                if ran and int(ran[0]) >= VCPU_RUNS_S * 1e9:
+                    self.after = time.monotonic() - begin - VCPU_RUNS_S
+            time.sleep(POLL_S / 2)
+
+
+# ---- what the rows measure: a number each ----
+
+def wall(row):
+    return Run(row.kernel, row.args).expect("OK").took
+
+
+def wall_crashed(row):
+    return Run(row.kernel, row.args).expect("crashed", row.title).took
+
+
+def cpu_a_trial(row):
+    """CPU of a run with 60 trials less that of one with 10, for each trial more."""
+    few = Run(row.kernel, [*row.args, "--runs", "10"]).expect("OK")
+    many = Run(row.kernel, [*row.args, "--runs", "60"]).expect("OK")
+    return (many.cpu - few.cpu) / 50
+
+
+def own_cpu(row):
+    watch = OwnCpu()
+    Run(row.kernel, row.args, watch).expect("OK")
+    return watch.cpu
+
+
+def first_instruction(row):
+    watch = FirstInstruction()
+    Run(row.kernel, row.args, watch).expect("OK")
+    return watch.after
+
+
+def against_bare(row):
+    """Ours against as many boots by the same QEMU command, as many at once: half of these before ours
+    and half after."""
+    with tempfile.TemporaryDirectory(prefix="kvmrepro-bench.") as tmp:
+        one = os.path.join(tmp, "one")
+        subprocess.run([KVMREPRO, "run", "--kernel", kernel(row.kernel), "--out", one, "--runs",
+                        "1", "--repro", "create-vm"], stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+        bare = bare_command.Recorded(kernel(row.kernel), one)
+        runs = int(row.args[row.args.index("--runs") + 1])
+        jobs = int(row.args[row.args.index("--jobs") + 1])
+        theirs = bare_loop(bare, runs // 2, jobs)
+        ours = Run(row.kernel, row.args).expect("OK").took
+        theirs += bare_loop(bare, runs - runs // 2, jobs)
+    return ours / theirs
+
+
+def bare_loop(bare, runs, jobs):
     begin = time.monotonic()
-    subprocess.run([KVMREPRO, "run", "--out", out, *args], stdout=subprocess.DEVNULL,
-                   stderr=subprocess.DEVNULL)
-    took = time.monotonic() - begin
-    with open(os.path.join(out, "run.json")) as f:
-        return took, json.load(f)
+    left = [None] * runs
+
+    def work():
+        while left:
+            try:
+                left.pop()
+            except IndexError:
+                return
+            end = bare.boot()
+            assert end == "done", end
+
+    threads = [threading.Thread(target=work) for _ in range(jobs)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    return time.monotonic() - begin
 
 
-class SameCommand(bare.Guest):
-    """bare.Guest with the command line out of a qemu.log, its monitor and names taken off."""
-
-    def __init__(self, log, modules):
-        super().__init__(KERNEL, modules, [(REPRO, "any", 10000, None)])
-        with open(log) as f:
-            text = f.read()
-        start = text.index("/qemu-system-x86_64 \\")
-        start = text.rindex("\n", 0, start) + 1
-        end = re.search(r"[^\\]\n", text[start:]).start() + start + 1
-        self.words = shlex.split(text[start:end].replace("\\\n", ""))
-
-    def qemu(self, agent_path):
-        words, out, at = self.words, [], 0
-        dropped = {"-name", "-uuid", "-mon"}
-        while at < len(words):
-            word = words[at]
-            value = words[at + 1] if at + 1 < len(words) else ""
-            at += 1
-            if word == "-S" or word == "-no-shutdown":
-                continue
-            if word in dropped or "masterKey" in value or "charmonitor" in value:
-                at += 1
-                continue
-            if word in ("-initrd", "-kernel"):
-                out += [word, self.initrd if word == "-initrd" else KERNEL]
-                at += 1
-                continue
-            if "charserial0,path" in value:
-                out += [word, "file,id=charserial0,path=" + self.console_path]
-                at += 1
-                continue
-            if "charserial1,path" in value:
-                out += [word, "socket,id=charserial1,path=" + agent_path]
-                at += 1
-                continue
-            out.append(word)
-        return out
+def crash_end(row):
+    run = Run(row.kernel, row.args)
+    return max(t["crash_end_ms"] for t in run.json["trials"]) / 1000
 
 
-def modules_of(run):
-    base = run["kernel"]["modules_dir"]
-    found = []
-    for name in run["kernel"]["modules"]:
-        for folder, _, files in os.walk(base):
-            for f in files:
-                if f.split(".ko")[0].replace("-", "_") == name and ".ko" in f:
-                    found.append((os.path.join(folder, f), "nested=1" if "kvm_" in name else ""))
-    return found
+def peak_memory(row):
+    return big_console.peak_kib(KVMREPRO) / 1024
 
 
-def whole_job(out, *args):
-    """Ten trials of all reproducers: seconds, and of CPU."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    took, run = kvmrepro(out, "--kernel", KERNEL, "--runs", "10", *args)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert all(t["outcome"] == "OK" for t in run["trials"]), run["trials"]
-    return took, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+class Row:
+    def __init__(self, name, what, goal, unit, measure, image, args, times=5, title=None):
+        self.name, self.what, self.goal, self.unit = name, what, goal, unit
+        self.measure, self.kernel, self.title = measure, image, title
+        self.args, self.times = shlex.split(args), times
+
+    def command(self):
+        if not self.kernel:
+            return ""
+        return "`run --kernel %s %s`" % (self.kernel.upper(), shlex.join(self.args))
 
 
-def crash_end_ms(tmp):
-    panic = os.path.join(TOP, "tests/e2e/repro/panic.c")
-    _, run = kvmrepro(os.path.join(tmp, "panic"), "--kernel", KERNEL, "--runs", "4",
-                      "--no-guest-sandbox", "--repro", panic)
-    return max(t["crash_end_ms"] for t in run["trials"])
+RCU = "WARNING: suspicious RCU usage in kvm_dev_ioctl"
+DEBUG = "--repro create-vm --repro create-vm-bad-type --repro nested-state"
+
+# A row: its name; what it is; the goal; unit; how it is measured; kernel, options; how often.
+ROWS = [
+    Row("stock-once", "10 trials, stock kernel, all reproducers", 8, "s", wall, "stock",
+        "--runs 10 --boot once"),
+    Row("stock-each", "the same, each boots", 16, "s", wall, "stock", "--runs 10 --boot each"),
+    Row("debug-once", "10 trials, debug kernel", 9, "s", wall, "debug",
+        "--runs 10 --boot once " + DEBUG),
+    Row("debug-each", "the same, each boots", 22, "s", wall, "debug",
+        "--runs 10 --boot each " + DEBUG),
+    Row("crash-once", "10 trials, seed 000's crash in each", 12, "s", wall_crashed, "debug+000",
+        "--runs 10 --boot once --repro create-vm-bad-type", title=RCU),
+    Row("debug-100", "100 trials, debug kernel, create-vm", 40, "s", wall, "debug",
+        "--runs 100 --boot once --repro create-vm", times=3),
+    Row("one-more", "one more trial, debug kernel: CPU (60 trials less 10)", 0.35, "s", cpu_a_trial,
+        "debug", "--boot once --repro create-vm", times=3),
+    Row("bare", "10 trials against ten bare boots by the same QEMU command, 2 at once", 1.10, "",
+        against_bare, "stock", "--runs 10 --boot each --jobs 2 --repro create-vm"),
+    Row("bochs-lean", "10 trials with Bochs, lean kernel", 25, "s", wall, "lean",
+        "--engine bochs --runs 10 --repro nested-state-double-set", times=3),
+    Row("bochs-debug", "10 trials with Bochs, debug kernel", 150, "s", wall, "debug",
+        "--engine bochs --runs 10 --repro nested-state-double-set", times=1),
+    Row("own-cpu", "kvmrepro's own CPU for 10 trials, without QEMU", 0.5, "s", own_cpu, "stock",
+        "--runs 10 --boot once --repro create-vm"),
+    Row("first-instruction", "start of kvmrepro to the first vCPU's first instructions", 0.5, "s",
+        first_instruction, "stock", "--runs 1 --repro create-vm"),
+    Row("crash-end", "a crash's last console line to the end of its trial (longest of 4)", 2, "s",
+        crash_end, "stock", "--runs 4 --no-guest-sandbox --repro tests/e2e/repro/panic.c", times=3),
+    Row("memory", "peak memory, a replayed console of 1 GB", 64, "MiB", peak_memory, None, "",
+        times=1),
+]
 
 
-def peak_kib(tmp):
-    """Peak memory of a replay with a console of 1 GB; what a child of a child takes is in it."""
-    trial = os.path.join(tmp, "big")
-    os.mkdir(trial)
-    line = b"[   12.345678] kvm [1234]: vcpu0, guest rIP: 0xfff0 ignored rdmsr: 0x1234\n"
-    with gzip.open(os.path.join(trial, "console.log.gz"), "wb", 1) as f:
-        for _ in range(1000000000 // (len(line) * 1000) + 1):
-            f.write(line * 1000)
-    with open(os.path.join(trial, "agent.log"), "w") as f:
-        f.write("1 0 hello release=6.1 features=svm\n2 0 canary ok=1 kvm=kvm_amd\n3 0 ready\n"
-                "4 0 start id=0 name=create-vm\n")
-        for mb in range(0, 1000, 50):
-            f.write("5 %d beat n=1 ms=%d\n" % (mb * 1000000, mb))
-        f.write("5 1000000000 end id=0 how=exit code=0 ms=1\n6 1000000000 done\n"
-                "7 1000000000 !o\n")
-    code = ("import resource, subprocess, sys; subprocess.run(sys.argv[1:], "
-            "stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL); "
-            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)")
-    begin = time.monotonic()
-    out = os.path.join(tmp, "bigout")
-    text = subprocess.run([sys.executable, "-c", code, KVMREPRO, "run", "--engine",
-                           "replay:" + trial, "--runs", "1", "--repro", REPRO, "--out", out],
-                          stdout=subprocess.PIPE, check=True, text=True).stdout
-    with open(os.path.join(out, "run.json")) as f:
-        t = json.load(f)["trials"][0]
-    assert t["outcome"] == "OK" and t["console_bytes"] >= 1000000000, t
-    return int(text), time.monotonic() - begin
+def machine():
+    cpu = re.search(r"model name\s*: (.*)", read("/proc/cpuinfo"))
+    qemu = subprocess.run(["qemu-system-x86_64", "--version"], stdout=subprocess.PIPE,
+                          text=True).stdout.splitlines()[0]
+    memory = int(re.search(r"MemTotal:\s*(\d+)", read("/proc/meminfo")).group(1)) >> 20
+    svm_vmx = re.search(r"\b(svm|vmx)\b", read("/proc/cpuinfo"))
+    return "%s, %d CPUs, %d GiB, %s; Linux %s; %s" % (
+        cpu.group(1).strip() if cpu else "unknown CPU", len(os.sched_getaffinity(0)), memory,
+        "with " + svm_vmx.group(1) if svm_vmx else "no hardware virtualization",
+        platform.release(), qemu)
+
+
+def line_of(row, values):
+    median = statistics.median(values)
+    verdict = "met" if median <= row.goal else "**missed**"
+    return "| `%s` | %s | %.2f %s | %.2f to %.2f, %d | %g %s | %s | %s |" % (
+        row.name, row.what, median, row.unit, min(values), max(values), len(values), row.goal,
+        row.unit, verdict, row.command())
+
+
+HEAD = ["| row | what | median | from to, times | goal | | command |",
+        "|---|---|---|---|---|---|---|"]
+
+
+def document(lines, seconds):
+    head = subprocess.run(["git", "-C", TOP, "describe", "--always", "--dirty"],
+                          stdout=subprocess.PIPE, text=True).stdout.strip()
+    return "\n".join([
+        "# Performance", "",
+        "Written by `make bench` in %d minutes, %s, of commit %s; `make bench BENCH=ROW` measures one "
+        "row." % (round(seconds / 60), time.strftime("%Y-%m-%d", time.gmtime()), head), "",
+        "Measured on: %s." % machine(), "",
+        "STOCK is what `images/fetch-kernel` prints, the others what `images/build-kernel` does. "
+        "Caches are warm but for --keep-state, which is not used: a time is that of the whole call.",
+        "", *HEAD, *lines, ""])
 
 
 def main():
-    with tempfile.TemporaryDirectory(prefix="kvmrepro-bench.") as tmp:
-        _, first = kvmrepro(os.path.join(tmp, "first"), "--kernel", KERNEL, "--runs", "1",
-                            "--repro", REPRO)
-        log = os.path.join(tmp, "first", "trial-000", "qemu.log")
-        modules = modules_of(first)
-        guest = SameCommand(log, modules).run()
-        assert guest.end == "done", guest.end
-        theirs = sum(SameCommand(log, modules).run().took for _ in range(ROUNDS // 2))
-        ours, _ = kvmrepro(os.path.join(tmp, "cost"), "--kernel", KERNEL, "--runs", str(ROUNDS),
-                           "--jobs", "1", "--repro", REPRO)
-        theirs += sum(SameCommand(log, modules).run().took for _ in range(ROUNDS // 2))
-        whole, cpu = whole_job(os.path.join(tmp, "whole"))
-        once, once_cpu = whole_job(os.path.join(tmp, "once"), "--boot", "once")
-        kib, took = peak_kib(tmp)
-        print("| what | measured | at most |\n|---|---|---|")
-        print("| 10 trials, `--jobs 1`, against the same QEMU bare | %.1f s / %.1f s = %.2f | "
-              "1.15 |" % (ours, theirs, ours / theirs))
-        print("| 10 trials of the stock kernel, all reproducers, default jobs | %.1f s "
-              "(%.1f s of CPU) | 30 s |" % (whole, cpu))
-        print("| the same, `--boot once` | %.1f s (%.1f s of CPU) | 8 s |" % (once, once_cpu))
-        print("| peak memory, a console of 1 GB | %d MiB (%.1f s) | 64 MiB |" % (kib // 1024, took))
-        print("| a crash's last console line to the end of its trial | %.2f s | 2 s |"
-              % (crash_end_ms(tmp) / 1000))
+    names = sys.argv[1:]
+    unknown = set(names) - {row.name for row in ROWS}
+    if unknown:
+        sys.exit("bench: no row %s; there are: %s" % (" ".join(sorted(unknown)),
+                                                      " ".join(row.name for row in ROWS)))
+    os.chdir(TOP)
+    begin = time.monotonic()
+    lines = []
+    print(*HEAD, sep="\n", flush=True)
+    for row in ROWS:
+        if names and row.name not in names:
+            continue
+        times = int(os.environ.get("BENCH_TIMES", row.times))
+        lines.append(line_of(row, [row.measure(row) for _ in range(times)]))
+        print(lines[-1], flush=True)
+    if names:
+        return
+    with open(os.path.join(TOP, "docs/performance.md"), "w") as f:
+        f.write(document(lines, time.monotonic() - begin))
 
 
 if __name__ == "__main__":

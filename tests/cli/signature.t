@@ -26,7 +26,9 @@ done
 # What `run` remembers of a kernel's file.
 export XDG_CACHE_HOME=$T/cache
 mkdir "$T/trial"
-printf '1 0 hello release=6.1 features=svm\n' >"$T/trial/agent.log"
+printf '%s\n' '1 0 hello release=6.1 features=svm' '2 0 canary ok=1 kvm=kvm_amd' '3 0 ready' \
+	'4 0 start id=0 name=create-vm' '5 0 end id=0 how=exit code=0 ms=3' '6 0 done' '7 0 !o' \
+	>"$T/trial/agent.log"
 : >"$T/trial/console.log"
 # signed KERNEL NAME WANT: what run.json has as its signature.
 signed() {
