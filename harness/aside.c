@@ -2,6 +2,7 @@
 #include "aside.h"
 
 #include "base/cleanup.h"
+#include "cage.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +19,7 @@ static _Noreturn void be_child(int (*work)(void *opaque, struct err *err), void 
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
 		_exit(1);
-	if (!work(opaque, &err))
+	if (!cage_renew(&err) && !work(opaque, &err))
 		_exit(0);
 	/* A pipe takes so little at once. */
 	_exit(write(report_fd, &err, sizeof(err)) == sizeof(err) ? 1 : 2);

@@ -171,6 +171,16 @@ int cage_setup(const struct cage_role *roles, struct err *err)
 	return 0;
 }
 
+int cage_renew(struct err *err)
+{
+	if (!helper.pid)
+		return 0;
+	close(helper.fd);
+	helper.pid = 0;
+	helper.fd = -1;
+	return cage_setup(helper.roles, err);
+}
+
 static int wait_for(pid_t pid)
 {
 	int status = 0;

@@ -40,6 +40,10 @@ struct cage_role {
 /* Fork the helper; roles outlives it. Once, before any thread starts. */
 int cage_setup(const struct cage_role *roles, struct err *err);
 
+/* In a process that was forked without threads: a helper of its own, for readers are the children
+ * of who started the helper. Nothing happens where there was none. */
+int cage_renew(struct err *err);
+
 /* All readers have been stopped: end the helper. */
 void cage_end(void);
 
