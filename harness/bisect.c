@@ -21,6 +21,8 @@ int bisect_prepare(struct bisect *b, const char *hash, struct bisect_step **out,
 	struct bisect_step *s = bisect_journal_find(b->j, hash);
 	cleanup_free char *changes = changes_path(b);
 
+	if (!s)
+		s = bisect_journal_again(b->j, hash);
 	if (!s) {
 		s = bisect_journal_add(b->j, hash);
 		s->dir = xasprintf("revisions/%03zu-%.12s", b->j->n_steps, hash);
@@ -57,7 +59,7 @@ static void tell_progress(const struct bisect *b, const char *hash)
 	for (size_t i = 0; i < b->j->n_steps; i++) {
 		const struct bisect_step *s = &b->j->steps[i];
 
-		number += s->told && strcmp(s->hash, hash);
+		number += s->told && !s->again && strcmp(s->hash, hash);
 		timed += s->judged || s->build_failure;
 		ms += s->build_ms + s->test_ms;
 	}
@@ -78,6 +80,9 @@ static int test(struct bisect *b, const char *hash, struct bisect_step **out, st
 {
 	struct bisect_step *s = bisect_journal_find(b->j, hash);
 
+	if (s && !s->told)
+		bisect_journal_last(b->j, s);
+	s = bisect_journal_find(b->j, hash);
 	if (!s || !(s->judged || s->build_failure))
 		tell_progress(b, hash);
 	if (bisect_prepare(b, hash, &s, err))
@@ -103,6 +108,32 @@ static void recall_next(const struct bisect *b, const struct bisect_step *s,
 	};
 }
 
+/* Note what git wants after its word on s. */
+static int keep_next(struct bisect *b, struct bisect_step *s, struct bisect_next *next,
+		     struct err *err)
+{
+	b->steps_left = next->steps;
+	free(s->said);
+	s->said = xstrdup(next->said);
+	if (!bisect_journal_store(b->j, err) && !b->config->grew(b->config->opaque, err))
+		return 0;
+	bisect_next_free(next);
+	return -1;
+}
+
+/* What git wants after its word on s, which it knows: that was b->used words ago. */
+static int ask_next(struct bisect *b, struct bisect_step *s, struct bisect_next *next,
+		    struct err *err)
+{
+	cleanup_free char *changes = changes_path(b);
+
+	if (b->used < b->n_git_knows)
+		recall_next(b, s, next);
+	else if (bisect_tree_next(b->j->tree, changes, next, err))
+		return -1;
+	return keep_next(b, s, next, err);
+}
+
 /*
  * Tell git the verdict on s, and ask what it wants next if both ends are known (next is not NULL).
  * The journal has the verdict already: killed before git has it, we tell it later; killed behind,
@@ -112,7 +143,6 @@ static int tell(struct bisect *b, struct bisect_step *s, struct bisect_next *nex
 {
 	cleanup_free char *changes = changes_path(b);
 	bool known = b->used < b->n_git_knows;
-	int rc = 0;
 
 	s->told = true;
 	if (bisect_journal_store(b->j, err))
@@ -123,33 +153,21 @@ static int tell(struct bisect *b, struct bisect_step *s, struct bisect_next *nex
 			       "end it with 'git bisect reset'",
 			       b->j->tree, b->git_knows[b->used], s->hash);
 	b->used += known;
-	if (known && !next)
-		return 0;
-	if (!known)
-		rc = bisect_tree_tell(b->j->tree, b->j->fix, s->verdict, s->hash, changes, next,
-				      err);
-	else if (b->used < b->n_git_knows)
-		recall_next(b, s, next);
-	else
-		rc = bisect_tree_next(b->j->tree, changes, next, err);
-	if (rc || !next)
-		return rc;
-	b->steps_left = next->steps;
-	free(s->said);
-	s->said = xstrdup(next->said);
-	if (!bisect_journal_store(b->j, err) && !b->config->grew(b->config->opaque, err))
-		return 0;
-	bisect_next_free(next);
-	return -1;
+	if (known)
+		return next ? ask_next(b, s, next, err) : 0;
+	if (bisect_tree_tell(b->j->tree, b->j->fix, s->verdict, s->hash, changes, next, err))
+		return -1;
+	return next ? keep_next(b, s, next, err) : 0;
 }
 
-/* Whether what git knows is what the journal told it; the last words may not have arrived. */
-static bool is_ours(const struct bisect *b)
+/* Whether what git knows is what the journal told it after so many rounds; the last words may not
+ * have arrived. */
+static bool is_ours(const struct bisect *b, long rounds)
 {
 	size_t at = 0;
 
 	for (size_t i = 0; i < b->j->n_steps && at < b->n_git_knows; i++) {
-		if (!b->j->steps[i].told)
+		if (!bisect_step_told(&b->j->steps[i], rounds))
 			continue;
 		if (strcmp(b->git_knows[at], b->j->steps[i].hash))
 			return false;
@@ -158,23 +176,34 @@ static bool is_ours(const struct bisect *b)
 	return at == b->n_git_knows;
 }
 
+static void forget_words(struct bisect *b)
+{
+	for (size_t i = 0; i < b->n_git_knows; i++)
+		free(b->git_knows[i]);
+	free(b->git_knows);
+	b->git_knows = NULL;
+	b->n_git_knows = b->used = 0;
+}
+
 /* Give git what the journal has, in one go: one checkout, not one for each revision. */
 static int replay(struct bisect *b, struct err *err)
 {
 	cleanup_free char *path = xasprintf("%s/replay", b->j->dir), *start = NULL;
+	cleanup_free char *changes = changes_path(b);
 	cleanup_buf struct buf words = BUF_INIT;
 
 	buf_adds(&words, bisect_tree_start_line(b->j->fix));
 	for (size_t i = 0; i < b->j->n_steps; i++)
-		if (b->j->steps[i].told)
+		if (bisect_step_told(&b->j->steps[i], b->j->rounds))
 			buf_addf(&words, "git bisect %s %s\n",
 				 bisect_tree_word(b->j->fix, b->j->steps[i].verdict),
 				 b->j->steps[i].hash);
 	if (!b->j->n_steps || !b->j->steps[0].told)
 		return 0;
 	if (fs_write(path, words.data, words.len, err) ||
-	    git(b->j->tree, NULL, NULL, err, "bisect", "replay", path))
+	    bisect_tree_replay(b->j->tree, path, changes, err))
 		return -1;
+	forget_words(b);
 	return bisect_tree_running(b->j->tree, b->j->fix, &b->git_knows, &b->n_git_knows, &start,
 				   err);
 }
@@ -189,9 +218,14 @@ static int enter_tree(struct bisect *b, bool *begun, struct err *err)
 
 	if (bisect_tree_running(b->j->tree, b->j->fix, &b->git_knows, &b->n_git_knows, &start, err))
 		return -1;
-	if (start && !strcmp(start, b->j->start) && is_ours(b)) {
-		*begun = true;
-		return 0;
+	if (start && !strcmp(start, b->j->start)) {
+		*begun = is_ours(b, b->j->rounds);
+		if (*begun)
+			return 0;
+		/* Killed while it went back: git has the words from before. */
+		*begun = b->j->rounds && is_ours(b, b->j->rounds - 1);
+		if (*begun)
+			return replay(b, err);
 	}
 	if (bisect_tree_check(b->j->tree, &top, err) ||
 	    bisect_tree_start(b->j->tree, b->j->fix, err))
@@ -210,7 +244,7 @@ static void add_totals(const struct bisect *b, struct buf *end)
 	for (size_t i = 0; i < b->j->n_steps; i++) {
 		build += b->j->steps[i].build_ms;
 		run += b->j->steps[i].test_ms;
-		n += b->j->steps[i].told;
+		n += b->j->steps[i].told && !b->j->steps[i].again;
 	}
 	buf_addf(end, "revisions tested: %zu, total time: ", n);
 	bisect_time_text(build + run, end);
@@ -310,38 +344,111 @@ static int test_ends(struct bisect *b, struct bisect_next *next, struct err *err
 	return tell(b, s, next, err);
 }
 
-static int end_with_culprit(struct bisect *b, const char *hash, struct err *err)
+/* ---- going back ---- */
+
+/* Whether s was called good on the ground of what is bad now: the bug came once, so it is in all
+ * that follows bad, in a search for a fix in all before it; and equal kernels are equal. */
+static int is_refuted(const struct bisect *b, const struct bisect_step *s,
+		      const struct bisect_step *bad, bool *yes, struct err *err)
+{
+	int status;
+
+	*yes = false;
+	if (s->verdict != VERDICT_GOOD || !bisect_step_told(s, b->j->rounds))
+		return 0;
+	*yes = s->signature && !strcmp(s->signature, bad->signature);
+	if (*yes)
+		return 0;
+	if (git(b->j->tree, NULL, &status, err, "merge-base", "--is-ancestor",
+		b->j->fix ? s->hash : bad->hash, b->j->fix ? bad->hash : s->hash))
+		return -1;
+	*yes = status == 0;
+	return 0;
+}
+
+/*
+ * One that was called good shows the crash beside the culprit: it is bad, and the verdicts that it
+ * refutes are withdrawn. 1: --good is one of them, and that was the end.
+ */
+static int go_back(struct bisect *b, struct bisect_next *next, struct err *err)
+{
+	struct bisect_step *bad = bisect_journal_pending(b->j);
+	cleanup_free bool *refuted = xcalloc(b->j->n_steps, sizeof(*refuted));
+
+	for (size_t i = 0; i < b->j->n_steps; i++) {
+		const struct bisect_step *s = &b->j->steps[i];
+
+		if (is_refuted(b, s, bad, &refuted[i], err))
+			return -1;
+		if (!refuted[i] || strcmp(s->hash, b->j->good))
+			continue;
+		cleanup_free char *why = xasprintf(
+			"--good %.12s is not good: %.12s%s shows the crash in %ld of %ld runs",
+			s->hash, bad->hash,
+			strcmp(s->hash, bad->hash) ? ", which has the bug only if it has," : "",
+			bad->hits, bad->runs);
+		return give_up(b, 1, why, err) ? -1 : 1;
+	}
+	b->j->rounds++;
+	for (size_t i = 0; i < b->j->n_steps; i++) {
+		if (!refuted[i])
+			continue;
+		b->j->steps[i].withdrawn = b->j->rounds;
+		b->j->known_runs += b->j->steps[i].clean; /* of a kernel with the bug */
+	}
+	bad->told = true;
+	if (bisect_journal_store(b->j, err) || replay(b, err))
+		return -1;
+	b->used = b->n_git_knows;
+	return ask_next(b, bad, next, err);
+}
+
+/* What git ended at. 1: that was the end; 0: the search goes on with next. */
+static int end_with_culprit(struct bisect *b, const char *hash, struct bisect_next *next,
+			    struct err *err)
 {
 	cleanup_buf struct buf end = BUF_INIT;
+	int rc = bisect_confirm(b, hash, &end, err);
 
-	if (bisect_confirm(b, hash, &end, err))
-		return -1;
+	if (rc)
+		return rc < 0 ? -1 : go_back(b, next, err);
 	const struct bisect_step *s = bisect_journal_find(b->j, hash);
 	add_totals(b, &end);
 	buf_addf(&end, "first %s commit: %s %s\n", b->j->fix ? "good" : "bad", hash, s->subject);
 	add_crash(b, b->j->fix ? bisect_journal_find(b->j, b->j->bad) : s, &end);
 	log_info("%s: %s %s", b->j->fix ? "fixed by" : "culprit", hash, s->subject);
-	return finish(b, &end, err);
+	return finish(b, &end, err) ? -1 : 1;
+}
+
+/* Do what git wants: *next is what it wants then. 1: that was the end. */
+static int proceed(struct bisect *b, const struct bisect_next *now, struct bisect_next *next,
+		   struct err *err)
+{
+	struct bisect_step *s;
+
+	switch (now->want) {
+	case WANT_TEST:
+		return test(b, now->hash, &s, err) || tell(b, s, next, err) ? -1 : 0;
+	case WANT_NOTHING:
+		return end_with_culprit(b, now->hash, next, err);
+	case WANT_GIVE_UP:
+		break;
+	}
+	return give_up(b, 125, "only revisions that had to be skipped are left", err) ? -1 : 1;
 }
 
 static int search(struct bisect *b, struct err *err)
 {
 	struct bisect_next next = { 0 };
-	struct bisect_step *s;
 	int rc = test_ends(b, &next, err);
 
-	while (!rc && next.want == WANT_TEST) {
-		cleanup_free char *hash = steal(next.hash);
+	while (!rc) {
+		struct bisect_next now = next;
 
-		bisect_next_free(&next);
-		rc = test(b, hash, &s, err);
-		if (!rc)
-			rc = tell(b, s, &next, err);
+		next = (struct bisect_next){ 0 };
+		rc = proceed(b, &now, &next, err);
+		bisect_next_free(&now);
 	}
-	if (!rc && next.want == WANT_GIVE_UP)
-		rc = give_up(b, 125, "only revisions that had to be skipped are left", err);
-	else if (!rc)
-		rc = end_with_culprit(b, next.hash, err);
 	bisect_next_free(&next);
 	return rc < 0 ? -1 : 0;
 }
@@ -378,8 +485,6 @@ int bisect_search(const struct bisect_config *config, struct bisect_journal *j, 
 			log_error("%s", also.msg);
 		rc = -1;
 	}
-	for (size_t i = 0; i < b.n_git_knows; i++)
-		free(b.git_knows[i]);
-	free(b.git_knows);
+	forget_words(&b);
 	return rc ? -1 : (int)j->status;
 }

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "bisect_journal.h"
+#include "judge.h"
 #include "trial_opts.h"
 
 #include <stdint.h>
@@ -54,8 +55,35 @@ int bisect_judge(struct bisect *b, const char *hash, struct bisect_step **out, s
 /* A step for hash that is built or has a build_failure: checked out and built unless it was. */
 int bisect_prepare(struct bisect *b, const char *hash, struct bisect_step **out, struct err *err);
 
-/* Judge what git ended at and its parents side by side; sets the journal's status, and adds what
- * it gave to end. Pointers to steps from before are no good afterwards. */
+/* The policy and the session that judge a kernel; what they borrow is the journal's and kernel. */
+struct policy bisect_policy(const struct bisect *b);
+struct session_options bisect_session(const struct bisect *b, const char *kernel);
+
+/* A directory by that name that holds no run yet, for the caller to free: one that was cut short
+ * may have left its own. */
+char *bisect_fresh_dir(const char *base);
+
+/* What the runs say of s, into it and the journal. */
+void bisect_note(struct bisect *b, struct bisect_step *s, const struct judgement *jm);
+
+/* What the runs of a culprit, side 0, and its parents say; in a search for a fix the parents are
+ * the bad ones. */
+enum bisect_end {
+	BISECT_CONFIRMED,
+	BISECT_UNCONFIRMED,
+	BISECT_REFUTED, /* *side was taken for good, and shows the crash */
+	BISECT_NOTHING, /* *side had nothing but infra problems: nothing can be said */
+};
+
+/* *doubt: the chance that the bug hid where it should not be. Pure. */
+enum bisect_end bisect_weigh(bool fix, const struct judgement *jm, size_t n, size_t *side,
+			     double *doubt);
+
+/*
+ * Judge what git ended at and its parents side by side; sets the journal's status, and adds what
+ * it gave to end. 1: one that was taken for good shows the crash: bisect_journal_pending() is it,
+ * and the search is to go on with it as bad. Pointers to steps from before are no good afterwards.
+ */
 int bisect_confirm(struct bisect *b, const char *culprit, struct buf *end, struct err *err);
 
 #endif

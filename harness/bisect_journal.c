@@ -40,23 +40,18 @@ static const struct field step_fields[] = {
 	STEP(TEXT, same_as),       STEP(TEXT, reason),   STEP(TEXT, lines),
 	STEP(WHOLE, runs),         STEP(WHOLE, hits),    STEP(WHOLE, clean),
 	STEP(REAL, hidden),        STEP(TEXT, crash),    STEP(TEXT, report),
-	STEP(WHOLE, test_ms),      STEP(TEXT, said),     { 0 },
+	STEP(WHOLE, test_ms),      STEP(TEXT, said),     STEP(WHOLE, again),
+	STEP(WHOLE, withdrawn),    STEP(TEXT, remark),   { 0 },
 };
 
 static const struct field journal_fields[] = {
-	JOURNAL(TEXT, cwd),
-	JOURNAL(TEXT, tree),
-	JOURNAL(TEXT, start),
-	JOURNAL(TEXT, good),
-	JOURNAL(TEXT, bad),
-	JOURNAL(FLAG, fix),
-	JOURNAL(TEXT, target),
-	JOURNAL(WHOLE, known_hits),
-	JOURNAL(WHOLE, known_runs),
-	JOURNAL(TEXT, confirmed),
-	JOURNAL(TEXT, end),
-	JOURNAL(WHOLE, status),
-	{ 0 },
+	JOURNAL(TEXT, cwd),         JOURNAL(TEXT, tree),
+	JOURNAL(TEXT, start),       JOURNAL(TEXT, good),
+	JOURNAL(TEXT, bad),         JOURNAL(FLAG, fix),
+	JOURNAL(TEXT, target),      JOURNAL(WHOLE, known_hits),
+	JOURNAL(WHOLE, known_runs), JOURNAL(WHOLE, rounds),
+	JOURNAL(TEXT, confirmed),   JOURNAL(TEXT, end),
+	JOURNAL(WHOLE, status),     { 0 },
 };
 
 static json_t *save(const struct field *fields, const void *from)
@@ -116,12 +111,60 @@ struct bisect_step *bisect_journal_add(struct bisect_journal *j, const char *has
 	return s;
 }
 
+static char *copy(const char *s)
+{
+	return s ? xstrdup(s) : NULL;
+}
+
+struct bisect_step *bisect_journal_again(struct bisect_journal *j, const char *hash)
+{
+	for (size_t i = 0; i < j->n_steps; i++) {
+		if (strcmp(j->steps[i].hash, hash))
+			continue;
+		struct bisect_step *s = bisect_journal_add(j, hash);
+		const struct bisect_step *from = &j->steps[i];
+
+		s->dir = copy(from->dir);
+		s->subject = copy(from->subject);
+		s->compiler = copy(from->compiler);
+		s->signature = copy(from->signature);
+		s->build_failure = copy(from->build_failure);
+		return s;
+	}
+	return NULL;
+}
+
+void bisect_journal_last(struct bisect_journal *j, const struct bisect_step *s)
+{
+	struct bisect_step moved = *s;
+	size_t at = (size_t)(s - j->steps);
+
+	memmove(&j->steps[at], &j->steps[at + 1], (j->n_steps - at - 1) * sizeof(*s));
+	j->steps[j->n_steps - 1] = moved;
+}
+
 struct bisect_step *bisect_journal_find(const struct bisect_journal *j, const char *hash)
 {
+	for (size_t i = 0; i < j->n_steps; i++) {
+		struct bisect_step *s = &j->steps[i];
+
+		if (!s->withdrawn && s->again <= j->rounds && !strcmp(s->hash, hash))
+			return s;
+	}
+	return NULL;
+}
+
+struct bisect_step *bisect_journal_pending(const struct bisect_journal *j)
+{
 	for (size_t i = 0; i < j->n_steps; i++)
-		if (!strcmp(j->steps[i].hash, hash))
+		if (j->steps[i].again > j->rounds)
 			return &j->steps[i];
 	return NULL;
+}
+
+bool bisect_step_told(const struct bisect_step *s, long rounds)
+{
+	return s->told && s->again <= rounds && (!s->withdrawn || s->withdrawn > rounds);
 }
 
 static json_t *family_json(const struct family *family)
@@ -269,6 +312,8 @@ void bisect_time_text(long ms, struct buf *out)
 
 static void log_step(const struct bisect_journal *j, const struct bisect_step *s, struct buf *out)
 {
+	if (s->remark)
+		buf_addf(out, "going back: %s\n", s->remark);
 	buf_addf(out, "testing commit %s%s%s\n", s->hash, s->compiler ? " with " : "",
 		 s->compiler ? s->compiler : "");
 	if (s->build_failure)
@@ -283,7 +328,7 @@ static void log_step(const struct bisect_journal *j, const struct bisect_step *s
 		buf_addf(out, "runs: %ld, verdict: %s (%s)\n", s->runs, verdict_name(s->verdict),
 			 s->reason ? s->reason : "");
 	/* The two ends come first, and git begins with both. */
-	if (!strcmp(s->hash, j->good) && s->told && s->verdict == VERDICT_GOOD)
+	if (!s->again && !strcmp(s->hash, j->good) && s->told && s->verdict == VERDICT_GOOD)
 		buf_addf(out, "# git bisect start %s %s\n", j->fix ? j->good : j->bad,
 			 j->fix ? j->bad : j->good);
 	else if (strcmp(s->hash, j->bad) && strcmp(s->hash, j->good) && s->told)

@@ -35,6 +35,11 @@ struct bisect_step {
 	char *report;  /* the file with its report */
 	long test_ms;
 	char *said; /* what git answered to the verdict */
+	/* Going back (bisect.h); 0: not so. */
+	long again;     /* the round that this began: its runs are those of the confirmation */
+	long withdrawn; /* the round in which its verdict turned out to be wrong: git is not told it
+			   any more, and the revision may have another step behind this one */
+	char *remark;   /* why it is tested again, for the log */
 };
 
 struct bisect_journal {
@@ -48,8 +53,9 @@ struct bisect_journal {
 	char *target;         /* the crash that is looked for, where --expect does not say it */
 	struct family family; /* what was learnt of the titles */
 	long known_hits, known_runs;
-	struct bisect_step *steps; /* in the order in which they were begun */
+	struct bisect_step *steps; /* in the order in which git is told of them */
 	size_t n_steps;
+	long rounds;     /* how often the search went back */
 	char *confirmed; /* what the comparison of culprit and parents gave: lines of the log */
 	char *end;       /* the log's last lines, once it is over */
 	long status;     /* exit status, with end */
@@ -58,8 +64,21 @@ struct bisect_journal {
 /* A step for hash, zeroed but for that, at the end; the pointer holds until the next is added. */
 struct bisect_step *bisect_journal_add(struct bisect_journal *j, const char *hash);
 
-/* The step for hash, or NULL. */
+/* A step behind those for hash whose verdict was withdrawn: it has what was built then. NULL: there
+ * are none. */
+struct bisect_step *bisect_journal_again(struct bisect_journal *j, const char *hash);
+
+/* Move s, which git has no word on yet, to the end: steps stand in the order of the words. */
+void bisect_journal_last(struct bisect_journal *j, const struct bisect_step *s);
+
+/* The step for hash whose verdict stands, or NULL. */
 struct bisect_step *bisect_journal_find(const struct bisect_journal *j, const char *hash);
+
+/* The step that begins the next round, which has not begun yet; NULL: there is none. */
+struct bisect_step *bisect_journal_pending(const struct bisect_journal *j);
+
+/* Whether git knows the verdict of s after so many rounds. */
+bool bisect_step_told(const struct bisect_step *s, long rounds);
 
 /* Write it, whole or not at all. */
 int bisect_journal_store(const struct bisect_journal *j, struct err *err);

@@ -380,6 +380,7 @@ static const struct {
 	{ "bisect run ", NULL },
 	/* kvmrepro */
 	{ "confirming ", NULL },
+	{ "going back: ", NULL },
 	{ "confirmed: ", NULL },
 	{ "not confirmed: ", NULL },
 	{ "undecided: ", NULL },

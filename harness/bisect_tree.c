@@ -196,6 +196,13 @@ int bisect_tree_next(const char *tree, const char *changes, struct bisect_next *
 	return ask(tree, args, changes, next, err);
 }
 
+int bisect_tree_replay(const char *tree, const char *path, const char *changes, struct err *err)
+{
+	if (undo_changes(tree, changes, err))
+		return -1;
+	return git(tree, NULL, NULL, err, "bisect", "replay", path);
+}
+
 /* "git bisect good HASH" */
 static const char *told_hash(const char *line)
 {

@@ -53,6 +53,10 @@ int bisect_tree_tell(const char *tree, bool fix, enum verdict verdict, const cha
 int bisect_tree_next(const char *tree, const char *changes, struct bisect_next *next,
 		     struct err *err);
 
+/* Begin anew with the commands in the file at path, as in git's log: bisect_tree_start_line(), and
+ * words on revisions. */
+int bisect_tree_replay(const char *tree, const char *path, const char *changes, struct err *err);
+
 /* The word that git is told: "good", "bad", "skip"; in a search for a fix "broken" is bad and
  * "fixed" good. */
 const char *bisect_tree_word(bool fix, enum verdict verdict);

@@ -32,8 +32,7 @@ struct sim_method {
 	bool measure;   /* the first kernel's rate is measured and used */
 	bool pool;      /* and what later bad kernels say of it is added */
 	bool per_step;  /* alpha is divided by the number of steps for each verdict */
-	bool confirm;   /* the culprit's parent is tested again; if it has the bug: undecided */
-	bool back; /* tested on until its doubt is alpha by steps; if it has the bug: go back */
+	bool confirm; /* culprit and parent are tested again; if the parent has the bug: go back */
 };
 
 struct sim_result {
@@ -155,28 +154,33 @@ static inline unsigned sim_pick(const struct sim *s, unsigned good, unsigned bad
 	return 0;
 }
 
-/* Test the culprit's parent on; false: it has the bug. */
-static inline bool sim_confirm(struct sim *s)
-{
-	unsigned parent = s->goods[s->n_goods - 1];
-	struct policy strict = s->policy;
-	struct tally t = { .clean = s->clean[s->n_goods - 1] };
-	struct decision d;
+enum sim_end {
+	SIM_CONFIRMED,
+	SIM_PARENT_BAD,
+	SIM_UNCONFIRMED
+};
 
-	if (!(s->method->confirm || s->method->back) || s->n_goods == 1)
-		return true;
-	if (s->method->back)
-		strict.alpha = s->alpha / SIM_STEPS;
-	else
-		t.clean = 0;
-	t.runs = t.clean;
-	t.left = 3 * policy_clean_needed(&strict);
+/* Culprit and parent in turn, afresh, until both are what they should be or the parent is not. */
+static inline enum sim_end sim_confirm(struct sim *s, unsigned culprit)
+{
+	size_t runs = policy_runs(&s->policy, false);
+	struct tally c = { .left = runs }, p = { .left = runs };
+	struct decision dc, dp;
+
 	do {
-		sim_trial(s, parent, &t);
-		verdict_decide(&strict, &t, &d);
-	} while (!d.final);
-	s->clean[s->n_goods - 1] = t.clean;
-	return s->method->back ? d.verdict != VERDICT_BAD : d.verdict == VERDICT_GOOD;
+		sim_trial(s, culprit, &c);
+		sim_trial(s, s->goods[s->n_goods - 1], &p);
+		verdict_decide(&s->policy, &c, &dc);
+		verdict_decide(&s->policy, &p, &dp);
+	} while (p.left && dp.verdict != VERDICT_BAD &&
+		 !(dc.verdict == VERDICT_BAD && dp.verdict == VERDICT_GOOD));
+	if (dp.verdict == VERDICT_BAD) { /* all of its runs were those of a bad kernel */
+		s->policy.known_hits += p.hits;
+		s->policy.known_runs += p.hits + p.clean + s->clean[s->n_goods - 1];
+		return SIM_PARENT_BAD;
+	}
+	return dc.verdict == VERDICT_BAD && dp.verdict == VERDICT_GOOD ? SIM_CONFIRMED
+								       : SIM_UNCONFIRMED;
 }
 
 /* The first bad revision as far as the search found it; 0: undecided. */
@@ -191,12 +195,14 @@ static inline unsigned sim_search(struct sim *s)
 
 		if (!next && bad != good + 1)
 			return 0;
-		if (!next && sim_confirm(s))
+		if (!next && !s->method->confirm)
 			return bad;
-		if (!next && !s->method->back)
-			return 0;
-		if (!next) { /* the parent was called good and is not: go back behind it */
-			bad = good;
+		if (!next) {
+			enum sim_end end = sim_confirm(s, bad);
+
+			if (end != SIM_PARENT_BAD || s->n_goods == 1)
+				return end == SIM_CONFIRMED ? bad : 0;
+			bad = good; /* called good, and is not: go back behind it */
 			s->n_goods--;
 			continue;
 		}
@@ -256,7 +262,6 @@ enum sim_methods {
 	SIM_RUN_STRICT, /* the same with --alpha 0.0006 */
 	SIM_STATE,      /* git bisect run with what was learnt on one kernel serving the next */
 	SIM_BISECT,     /* kvmrepro bisect */
-	SIM_BACK,       /* the same, going back where the parent has the bug */
 	SIM_METHODS
 };
 
@@ -272,7 +277,6 @@ static const struct sim_method sim_methods[] = {
 	[SIM_RUN_STRICT] = { .name = "run, alpha / 16", .per_step = true },
 	[SIM_STATE] = { .name = "learnt", .measure = true, .pool = true },
 	[SIM_BISECT] = { .name = "bisect", .measure = true, .pool = true, .confirm = true },
-	[SIM_BACK] = { .name = "bisect, going back", .measure = true, .pool = true, .back = true },
 };
 
 #endif

@@ -1,0 +1,259 @@
+/* The end of the search: what git ended at and its parents, side by side; see bisect.h. */
+#include "bisect.h"
+
+#include "aside.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "git.h"
+
+#include <string.h>
+
+#define PARENTS_MAX 15
+
+/* Side 0 is the culprit, the others are its parents; in a search for a fix they are the bad ones.
+ */
+struct sides {
+	bool fix;
+};
+
+static bool should_be_bad(const struct sides *sides, size_t i)
+{
+	return sides->fix ? i > 0 : i == 0;
+}
+
+/* What a process aside works on. */
+struct task {
+	struct bisect *b;
+	struct bisect_step *const *steps;
+	size_t n;
+};
+
+/* Refuted: one that should be good showed the crash. */
+static bool decided(void *opaque, const struct judgement *jm, size_t n)
+{
+	const struct sides *sides = opaque;
+	bool all = true;
+
+	for (size_t i = 0; i < n; i++) {
+		struct decision settled;
+
+		verdict_decide(&jm[i].policy, &jm[i].settled, &settled);
+		if (should_be_bad(sides, i)) {
+			all &= jm[i].decision.verdict == VERDICT_BAD;
+			continue;
+		}
+		if (jm[i].decision.verdict == VERDICT_BAD)
+			return true;
+		all &= settled.verdict == VERDICT_GOOD;
+	}
+	return all;
+}
+
+enum bisect_end bisect_weigh(bool fix, const struct judgement *jm, size_t n, size_t *side,
+			     double *doubt)
+{
+	const struct sides sides = { fix };
+	enum bisect_end end = BISECT_CONFIRMED;
+
+	*doubt = 0;
+	for (size_t i = 0; i < n; i++) {
+		bool bad = should_be_bad(&sides, i);
+		enum verdict verdict = jm[i].decision.verdict;
+
+		*side = i;
+		if (!bad && verdict == VERDICT_BAD)
+			return BISECT_REFUTED;
+		if (verdict != (bad ? VERDICT_BAD : VERDICT_GOOD))
+			end = BISECT_UNCONFIRMED;
+		if (!bad)
+			*doubt += jm[i].decision.hidden;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (jm[i].decision.verdict == VERDICT_NONE) {
+			*side = i;
+			return BISECT_NOTHING;
+		}
+	if (*doubt > 1)
+		*doubt = 1;
+	return end;
+}
+
+static void add_sides(const struct judgement *jm, size_t n, struct buf *out)
+{
+	for (size_t i = 0; i < n; i++)
+		buf_addf(out, "%s%s crashed so in %zu of %zu runs, %zu were clean", i ? "; " : "",
+			 jm[i].label, jm[i].tally.hits, jm[i].tally.runs, jm[i].tally.clean);
+}
+
+/*
+ * What would decide where the runs did not: more of the same two kernels. How many is taken from
+ * all runs of the one that was called bad, those in which it did not show now included.
+ */
+static void add_advice(const struct bisect *b, const struct task *task, const struct judgement *jm,
+		       struct buf *out)
+{
+	size_t bad = b->j->fix ? 1 : 0;
+	const struct bisect_step *s = task->steps[bad];
+	cleanup_free char *base = bisect_kernel_path(b, s);
+	cleanup_free char *kernel = bisect_kernel_path(b, task->steps[!bad]);
+	struct policy policy = jm[bad].policy;
+
+	policy.known_hits = (size_t)s->hits + jm[bad].tally.hits;
+	policy.known_runs = policy.known_hits + (size_t)s->clean + jm[bad].tally.clean;
+	if (jm[bad].decision.verdict != VERDICT_BAD && s->hits)
+		buf_addf(out, "; in the search %s crashed so in %ld of %ld runs", jm[bad].label,
+			 s->hits, s->runs);
+	buf_addf(out,
+		 "; to decide, with the same reproducers: kvmrepro check --base %s --kernel %s "
+		 "--runs %zu",
+		 base, kernel, policy_runs(&policy, false));
+}
+
+/* One that was called good shows the crash: its runs are a step of their own, with which the search
+ * goes on. */
+static int refute(struct bisect *b, const struct bisect_step *s, const struct judgement *jm,
+		  const char *beside, struct err *err)
+{
+	cleanup_free char *hash = xstrdup(s->hash);
+	struct bisect_step *again = bisect_journal_again(b->j, hash);
+
+	again->again = b->j->rounds + 1;
+	again->remark =
+		xasprintf("%.12s was taken for good, and shows the crash beside %s", hash, beside);
+	bisect_note(b, again, jm);
+	log_info("going back: %s", again->remark);
+	return bisect_journal_store(b->j, err);
+}
+
+/* What the runs of both say, into the journal. */
+static int conclude(struct bisect *b, const struct task *task, const struct judgement *jm,
+		    long test_ms, struct err *err)
+{
+	cleanup_buf struct buf why = BUF_INIT, end = BUF_INIT;
+	double doubt;
+	size_t side;
+	enum bisect_end how = bisect_weigh(b->j->fix, jm, task->n, &side, &doubt);
+
+	if (how == BISECT_NOTHING)
+		return err_set(err, ERR_HARNESS, "%s: every run was an infra problem (%s)",
+			       jm[side].label, jm[side].dir);
+	task->steps[0]->test_ms += test_ms;
+	if (how == BISECT_REFUTED)
+		return refute(b, task->steps[side], &jm[side], jm[b->j->fix ? 1 : 0].label, err);
+	const char *word = how == BISECT_CONFIRMED ? "confirmed" : "not confirmed";
+	add_sides(jm, task->n, &why);
+	if (how == BISECT_UNCONFIRMED)
+		add_advice(b, task, jm, &why);
+	buf_addf(&end, "%s: %s\n", word, why.data);
+	buf_addf(&end, "accumulated error probability: %.2g\n", doubt);
+	log_info("%s: %s", word, why.data);
+	if (how == BISECT_CONFIRMED)
+		log_info("confidence: %.4g %% (the chance that the crash was there and hid: %.2g)",
+			 100 * (1 - doubt), doubt);
+	b->j->status = how == BISECT_CONFIRMED ? 0 : 125;
+	b->j->confirmed = buf_steal(&end);
+	return bisect_journal_store(b->j, err);
+}
+
+static int confirm_here(void *opaque, struct err *err)
+{
+	struct task *task = opaque;
+	struct bisect *b = task->b;
+	struct bisect_step *const *steps = task->steps;
+	size_t n = task->n;
+	struct sides sides = { b->j->fix };
+	cleanup_free struct judge_kernel *jk = xcalloc(n, sizeof(*jk));
+	cleanup_free struct judgement *jm = xcalloc(n, sizeof(*jm));
+	cleanup_free char **own = xcalloc(3 * n, sizeof(*own));
+	struct policy policy = bisect_policy(b);
+	struct judge_options jo = {
+		.runs = (unsigned)(b->config->runs ? (size_t)b->config->runs
+						   : policy_runs(&policy, false)),
+		.jobs = (unsigned)b->config->trials->jobs,
+		.enough = decided,
+		.opaque = &sides,
+	};
+	int64_t began = clock_ms();
+
+	for (size_t i = 0; i < n; i++) {
+		cleanup_free char *base = xasprintf("%s/%s/confirm", b->j->dir, steps[i]->dir);
+
+		own[3 * i] = bisect_kernel_path(b, steps[i]);
+		own[3 * i + 1] = bisect_fresh_dir(base);
+		own[3 * i + 2] = xstrndup(steps[i]->hash, 12);
+		jk[i] = (struct judge_kernel){ .session = bisect_session(b, own[3 * i]),
+					       .policy = policy,
+					       .label = own[3 * i + 2],
+					       .out = own[3 * i + 1],
+					       .known = &b->j->family };
+		/* What one boot's memory had in it must not make a culprit. */
+		jk[i].session.boot_once = jk[i].session.keep_state = false;
+	}
+	int rc = judge_kernels(&jo, jk, n, jm, err);
+	if (!rc)
+		rc = conclude(b, task, jm, (long)(clock_ms() - began), err);
+	for (size_t i = 0; i < n; i++)
+		judgement_free(&jm[i]);
+	for (size_t i = 0; i < 3 * n; i++)
+		free(own[i]);
+	return rc;
+}
+
+/* The reason why there is nothing to be compared, or NULL. */
+static char *obstacle(const struct bisect_step *culprit, const struct bisect_step *parent)
+{
+	if (parent->build_failure)
+		return xasprintf("its parent %.12s does not build", parent->hash);
+	if (!strcmp(parent->signature, culprit->signature))
+		return xasprintf("its parent %.12s is the same kernel", parent->hash);
+	return NULL;
+}
+
+int bisect_confirm(struct bisect *b, const char *culprit, struct buf *end, struct err *err)
+{
+	struct bisect_step *steps[PARENTS_MAX + 1];
+	char **parents;
+	size_t n, at[PARENTS_MAX + 1];
+	int rc = 0;
+
+	if (bisect_journal_pending(b->j))
+		return 1;
+	if (git_parents(b->j->tree, culprit, &parents, &n, err))
+		return -1;
+	if (n > PARENTS_MAX)
+		rc = err_set(err, ERR_INPUT, "%.12s: a merge of %zu parents", culprit, n);
+	for (size_t i = 0; !rc && i <= n; i++) {
+		rc = bisect_prepare(b, i ? parents[i - 1] : culprit, &steps[0], err);
+		at[i] = rc ? 0 : (size_t)(steps[0] - b->j->steps);
+	}
+	for (size_t i = 0; i < n; i++)
+		free(parents[i]);
+	free(parents);
+	if (rc)
+		return -1;
+	for (size_t i = 0; i <= n; i++)
+		steps[i] = &b->j->steps[at[i]];
+	cleanup_free char *no = NULL;
+	for (size_t i = 1; i <= n && !no; i++)
+		no = obstacle(steps[0], steps[i]);
+	buf_addf(end, "culprit signature: %s\n", steps[0]->signature);
+	if (n && steps[1]->signature)
+		buf_addf(end, "parent  signature: %s\n", steps[1]->signature);
+	if (!no) {
+		struct task task = { .b = b, .steps = steps, .n = n + 1 };
+
+		log_info("confirming: %.12s against its parent%s", culprit, n > 1 ? "s" : "");
+		if (!b->j->confirmed &&
+		    (aside_run(confirm_here, &task, err) || bisect_journal_reload(b->j, err)))
+			return -1;
+		if (bisect_journal_pending(b->j))
+			return 1;
+		buf_adds(end, b->j->confirmed);
+		return 0;
+	}
+	buf_addf(end, "not confirmed: %s\n", no);
+	log_info("not confirmed: %s", no);
+	b->j->status = 125;
+	return 0;
+}
