@@ -2,6 +2,7 @@
 #include "question.h"
 
 #include "base/buf.h"
+#include "base/cleanup.h"
 #include "embed.h"
 #include "kernel/signature.h"
 #include "report/json.h"
@@ -10,6 +11,7 @@
 #include <nettle/sha2.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 /* Titles in the order of the alphabet, each once: the order of options does not matter. */
 static int compare(const void *a, const void *b)
@@ -48,6 +50,38 @@ static json_t *repros_json(const struct reproducers *repros)
 	return all;
 }
 
+/* The first "model name" of /proc/cpuinfo, or null. */
+static json_t *cpu_model(void)
+{
+	static const char key[] = "model name";
+	cleanup_file FILE *f = fopen("/proc/cpuinfo", "re");
+	char line[512];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		const char *colon = strchr(line, ':');
+
+		if (strncmp(line, key, sizeof(key) - 1) || !colon)
+			continue;
+		line[strcspn(line, "\n")] = '\0';
+		return json_text(colon + 1 + strspn(colon + 1, " "));
+	}
+	return json_null();
+}
+
+/* With KVM the host's CPU and kernel run the guest's code: what one host saw says nothing of
+ * another. TCG and Bochs are the same everywhere. */
+static json_t *host_json(const struct accel *accel)
+{
+	json_t *host = json_object();
+	struct utsname name;
+
+	json_put(host, "svm", json_boolean(accel->svm));
+	json_put(host, "vmx", json_boolean(accel->vmx));
+	json_put(host, "cpu", cpu_model());
+	json_put(host, "release", uname(&name) ? json_null() : json_text(name.release));
+	return host;
+}
+
 static json_t *vm_json(const struct session_options *o, const struct session *s)
 {
 	json_t *vm = json_object();
@@ -55,6 +89,8 @@ static json_t *vm_json(const struct session_options *o, const struct session *s)
 	json_put(vm, "engine", json_text(s->engine->name));
 	json_put(vm, "recording", json_text(s->engine_config.replay));
 	json_put(vm, "accel", json_text(accel_name(s->accel.accel)));
+	if (s->accel.accel == ACCEL_KVM)
+		json_put(vm, "host", host_json(&s->accel));
 	json_put(vm, "uri", json_text(o->connect));
 	json_put(vm, "hypervisor", json_text(s->facts.hypervisor));
 	json_put(vm, "machine", json_text(s->facts.machine));

@@ -13,7 +13,8 @@
 /*
  * The session's question, whose engine is open: what is looked for and ignored, reproducers with
  * the hashes of their files and programs and their durations, the guest's program, engine, machine,
- * CPU, memory, kernel arguments, time limits and the guest's sandbox. The caller owns it.
+ * CPU, memory, kernel arguments, time limits and the guest's sandbox; with KVM also SVM and VMX,
+ * the host's CPU and its kernel's release. The caller owns it.
  */
 json_t *question_new(const struct session_options *options, const struct session *session);
 
