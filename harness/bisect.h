@@ -59,25 +59,12 @@ int bisect_prepare(struct bisect *b, const char *hash, struct bisect_step **out,
 struct policy bisect_policy(const struct bisect *b);
 struct session_options bisect_session(const struct bisect *b, const char *kernel);
 
-/* A directory by that name that holds no run yet, for the caller to free: one that was cut short
- * may have left its own. */
-char *bisect_fresh_dir(const char *base);
+/* Where the next run by that name goes, for the caller to free: *resume, to the one that was cut
+ * short (judge.h), else to a directory that holds none yet. */
+char *bisect_run_dir(const char *base, bool *resume);
 
 /* What the runs say of s, into it and the journal. */
 void bisect_note(struct bisect *b, struct bisect_step *s, const struct judgement *jm);
-
-/* What the runs of a culprit, side 0, and its parents say; in a search for a fix the parents are
- * the bad ones. */
-enum bisect_end {
-	BISECT_CONFIRMED,
-	BISECT_UNCONFIRMED,
-	BISECT_REFUTED, /* *side was taken for good, and shows the crash */
-	BISECT_NOTHING, /* *side had nothing but infra problems: nothing can be said */
-};
-
-/* *doubt: the chance that the bug hid where it should not be. Pure. */
-enum bisect_end bisect_weigh(bool fix, const struct judgement *jm, size_t n, size_t *side,
-			     double *doubt);
 
 /*
  * Judge what git ended at and its parents side by side; sets the journal's status, and adds what

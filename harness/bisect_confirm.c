@@ -5,22 +5,12 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "bisect_weigh.h"
 #include "git.h"
 
 #include <string.h>
 
 #define PARENTS_MAX 15
-
-/* Side 0 is the culprit, the others are its parents; in a search for a fix they are the bad ones.
- */
-struct sides {
-	bool fix;
-};
-
-static bool should_be_bad(const struct sides *sides, size_t i)
-{
-	return sides->fix ? i > 0 : i == 0;
-}
 
 /* What a process aside works on. */
 struct task {
@@ -32,14 +22,14 @@ struct task {
 /* Refuted: one that should be good showed the crash. */
 static bool decided(void *opaque, const struct judgement *jm, size_t n)
 {
-	const struct sides *sides = opaque;
+	const bool *fix = opaque;
 	bool all = true;
 
 	for (size_t i = 0; i < n; i++) {
 		struct decision settled;
 
 		verdict_decide(&jm[i].policy, &jm[i].settled, &settled);
-		if (should_be_bad(sides, i)) {
+		if (bisect_should_be_bad(*fix, i)) {
 			all &= jm[i].decision.verdict == VERDICT_BAD;
 			continue;
 		}
@@ -48,35 +38,6 @@ static bool decided(void *opaque, const struct judgement *jm, size_t n)
 		all &= settled.verdict == VERDICT_GOOD;
 	}
 	return all;
-}
-
-enum bisect_end bisect_weigh(bool fix, const struct judgement *jm, size_t n, size_t *side,
-			     double *doubt)
-{
-	const struct sides sides = { fix };
-	enum bisect_end end = BISECT_CONFIRMED;
-
-	*doubt = 0;
-	for (size_t i = 0; i < n; i++) {
-		bool bad = should_be_bad(&sides, i);
-		enum verdict verdict = jm[i].decision.verdict;
-
-		*side = i;
-		if (!bad && verdict == VERDICT_BAD)
-			return BISECT_REFUTED;
-		if (verdict != (bad ? VERDICT_BAD : VERDICT_GOOD))
-			end = BISECT_UNCONFIRMED;
-		if (!bad)
-			*doubt += jm[i].decision.hidden;
-	}
-	for (size_t i = 0; i < n; i++)
-		if (jm[i].decision.verdict == VERDICT_NONE) {
-			*side = i;
-			return BISECT_NOTHING;
-		}
-	if (*doubt > 1)
-		*doubt = 1;
-	return end;
 }
 
 static void add_sides(const struct judgement *jm, size_t n, struct buf *out)
@@ -162,7 +123,6 @@ static int confirm_here(void *opaque, struct err *err)
 	struct bisect *b = task->b;
 	struct bisect_step *const *steps = task->steps;
 	size_t n = task->n;
-	struct sides sides = { b->j->fix };
 	cleanup_free struct judge_kernel *jk = xcalloc(n, sizeof(*jk));
 	cleanup_free struct judgement *jm = xcalloc(n, sizeof(*jm));
 	cleanup_free char **own = xcalloc(3 * n, sizeof(*own));
@@ -172,19 +132,21 @@ static int confirm_here(void *opaque, struct err *err)
 						   : policy_runs(&policy, false)),
 		.jobs = (unsigned)b->config->trials->jobs,
 		.enough = decided,
-		.opaque = &sides,
+		.opaque = &b->j->fix,
 	};
 	int64_t began = clock_ms();
 
 	for (size_t i = 0; i < n; i++) {
 		cleanup_free char *base = xasprintf("%s/%s/confirm", b->j->dir, steps[i]->dir);
+		bool resume;
 
 		own[3 * i] = bisect_kernel_path(b, steps[i]);
-		own[3 * i + 1] = bisect_fresh_dir(base);
+		own[3 * i + 1] = bisect_run_dir(base, &resume);
 		own[3 * i + 2] = xstrndup(steps[i]->hash, 12);
 		jk[i] = (struct judge_kernel){ .session = bisect_session(b, own[3 * i]),
 					       .policy = policy,
 					       .label = own[3 * i + 2],
+					       .resume = resume,
 					       .out = own[3 * i + 1],
 					       .known = &b->j->family };
 		/* What one boot's memory had in it must not make a culprit. */

@@ -38,12 +38,24 @@ struct session_options bisect_session(const struct bisect *b, const char *kernel
 	return so;
 }
 
-char *bisect_fresh_dir(const char *base)
+/* Whether run.json at path is that of a run that was cut short. */
+static bool is_cut_short(const char *path)
+{
+	json_t *run = json_load_file(path, 0, NULL);
+	bool cut = run && json_is_null(json_object_get(run, "verdict"));
+
+	json_decref(run);
+	return cut;
+}
+
+char *bisect_run_dir(const char *base, bool *resume)
 {
 	for (unsigned i = 1;; i++) {
 		char *dir = i == 1 ? xstrdup(base) : xasprintf("%s-%u", base, i);
+		cleanup_free char *run = xasprintf("%s/run.json", dir);
 
-		if (!fs_exists(dir))
+		*resume = fs_exists(run);
+		if (!*resume || is_cut_short(run))
 			return dir;
 		free(dir);
 	}
@@ -166,13 +178,15 @@ static int judge_here(void *opaque, struct err *err)
 	struct bisect_step *s = bisect_journal_find(b->j, task->hash);
 	cleanup_free char *kernel = bisect_kernel_path(b, s);
 	cleanup_free char *base = xasprintf("%s/%s/runs", b->j->dir, s->dir);
-	cleanup_free char *out = bisect_fresh_dir(base), *label = xstrndup(s->hash, 12);
+	bool resume;
+	cleanup_free char *out = bisect_run_dir(base, &resume), *label = xstrndup(s->hash, 12);
 	cleanup_buf struct buf diag = BUF_INIT;
 	const struct judge_kernel jk = {
 		.session = bisect_session(b, kernel),
 		.policy = bisect_policy(b),
 		.label = label,
 		.out = out,
+		.resume = resume,
 		.known = &b->j->family,
 	};
 	bool first = !strcmp(s->hash, b->j->bad);

@@ -323,11 +323,28 @@ static int keep(struct subject *s, struct err *err)
 	return state_add(s->kernel->state, s->question, &entry, err);
 }
 
+/* Of those that share a call for each trial that was made already. */
+struct made {
+	struct court *court;
+	struct subject *subject;
+};
+
+static void take_made(void *opaque, struct trial_result *result)
+{
+	const struct made *made = opaque;
+
+	take_result(made->court, made->subject, result);
+}
+
 static int open_subject(struct court *court, struct subject *s, struct err *err)
 {
 	struct judgement *j = s->out;
 
-	if (store_open(s->kernel->out, &s->store, err))
+	struct made made = { court, s };
+	cleanup_free char *boot = NULL;
+
+	if (s->kernel->resume ? store_reopen(s->kernel->out, &s->store, &boot, err)
+			      : store_open(s->kernel->out, &s->store, err))
 		return -1;
 	if (open_engine(court, s, err)) {
 		store_discard(&s->store);
@@ -345,6 +362,10 @@ static int open_subject(struct court *court, struct subject *s, struct err *err)
 	if (remember(court, s, err))
 		return -1;
 	count(court, s);
+	if (boot && run_json_resume(j->json, s->store.dir, boot, j->runs, take_made, &made, err))
+		return -1;
+	if (j->tally.runs && !j->recalled)
+		log_info("%zu runs were made already", j->tally.runs);
 	return store_run(&s->store, j->json, err);
 }
 
@@ -411,7 +432,11 @@ static int make_runs(struct court *court, struct err *err)
 	for (size_t i = 0; i < court->n; i++) {
 		struct subject *s = &court->subjects[i];
 
-		kernels[i] = (struct plan_kernel){ .trial = &s->session.trial, .store = &s->store };
+		kernels[i] = (struct plan_kernel){
+			.trial = &s->session.trial,
+			.store = &s->store,
+			.made = s->out->ended,
+		};
 		if (!rc && s->kernel->session.boot_once && s->session.engine != &engine_replay)
 			rc = open_origin(s, &kernels[i].origin, err);
 	}
@@ -458,8 +483,10 @@ static int hold_court(struct court *court, struct err *err)
 	for (size_t i = 0; i < court->n; i++)
 		if (open_subject(court, &court->subjects[i], err))
 			return -1;
-	bool recalled = court->out[0].recalled; /* there is one kernel then */
-	return close_books(court, recalled ? 0 : make_runs(court, err), err);
+	bool over = court->out[0].recalled; /* there is one kernel then */
+	if (court->options->enough && court->out[0].tally.runs)
+		over |= court->options->enough(court->options->opaque, court->out, court->n);
+	return close_books(court, over ? 0 : make_runs(court, err), err);
 }
 
 static void free_subject(struct subject *s)

@@ -24,6 +24,8 @@ struct judge_kernel {
 	struct policy policy;
 	const char *label; /* before what is told of it on standard error, "LABEL: run #3: OK"; or
 			      NULL */
+	bool resume;       /* out holds a run of the same kernel and options that was cut short: its
+			      trials that ended count, and only the others are made */
 	const char *out;   /* the directory of its evidence (report/store.h), or NULL: a new one */
 	const struct family *known; /* what was learnt on other kernels, or NULL */
 	struct state *state;        /* what is kept for later (state.h), or NULL */

@@ -70,3 +70,13 @@ void outcomes_text(const struct outcome *outcomes, size_t n, struct buf *out)
 			break;
 	}
 }
+
+int outcome_kind_of(const char *name, enum outcome_kind *out)
+{
+	for (int k = OUTCOME_OK; k <= OUTCOME_INFRA; k++)
+		if (!strcmp(outcome_name((enum outcome_kind)k), name)) {
+			*out = (enum outcome_kind)k;
+			return 0;
+		}
+	return -1;
+}

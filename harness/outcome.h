@@ -33,6 +33,9 @@ void outcome_text(const struct outcome *outcome, struct buf *out);
 /* "ok", "crashed", "boot-failed", "testing-failed", "infra": for run.json. */
 const char *outcome_name(enum outcome_kind kind);
 
+/* The kind with that name. -1: there is none. */
+int outcome_kind_of(const char *name, enum outcome_kind *out);
+
 bool outcome_equal(const struct outcome *a, const struct outcome *b);
 
 /* The title that most of n outcomes crashed with (while the reproducers ran), the first of equals;

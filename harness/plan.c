@@ -15,7 +15,8 @@
 
 struct crew {
 	const struct plan *plan;
-	struct gate gate; /* jobs at once */
+	unsigned long *turns, n_turns; /* run I of kernel K is turn I * n_kernels + K */
+	struct gate gate;              /* jobs at once */
 	int stop_fd;
 	pthread_mutex_t lock; /* all below, and finished() */
 	unsigned long next, told;
@@ -36,7 +37,7 @@ static int hand_on(struct crew *crew, unsigned long turn, struct trial_result *r
 		   struct err *err)
 {
 	const struct plan *plan = crew->plan;
-	size_t kernel = turn % plan->n_kernels;
+	size_t kernel = crew->turns[turn] % plan->n_kernels;
 	bool enough = false;
 
 	while (plan->jobs_max == 1 && crew->told != turn && !crew->enough && !crew->failed)
@@ -82,8 +83,9 @@ static int make_trial(struct crew *crew, const struct plan_kernel *k, struct tri
 
 static int run_one(struct crew *crew, unsigned long turn, struct err *err)
 {
-	const struct plan_kernel *k = &crew->plan->kernels[turn % crew->plan->n_kernels];
-	unsigned number = (unsigned)(turn / crew->plan->n_kernels);
+	size_t n = crew->plan->n_kernels;
+	const struct plan_kernel *k = &crew->plan->kernels[crew->turns[turn] % n];
+	unsigned number = (unsigned)(crew->turns[turn] / n);
 	struct trial_config trial = *k->trial;
 	cleanup_free char *console = NULL;
 	struct trial_result result;
@@ -111,16 +113,22 @@ static bool is_surplus(const struct crew *crew)
 	return crew->size > crew->places + 1;
 }
 
-static unsigned long all_trials(const struct plan *plan)
+/* All turns that are to be made, in their order. */
+static void set_turns(struct crew *crew)
 {
-	return (unsigned long)plan->runs * plan->n_kernels;
+	const struct plan *plan = crew->plan;
+	unsigned long all = (unsigned long)plan->runs * plan->n_kernels;
+
+	crew->turns = xcalloc(all, sizeof(*crew->turns));
+	for (unsigned long i = 0; i < all; i++)
+		if (!plan->kernels[i % plan->n_kernels].made[i / plan->n_kernels])
+			crew->turns[crew->n_turns++] = i;
 }
 
 static bool take_turn(struct crew *crew, unsigned long *turn)
 {
 	pthread_mutex_lock(&crew->lock);
-	bool go = !crew->failed && !crew->enough && crew->next < all_trials(crew->plan) &&
-		  !is_surplus(crew);
+	bool go = !crew->failed && !crew->enough && crew->next < crew->n_turns && !is_surplus(crew);
 	if (go) {
 		*turn = crew->next++;
 	} else {
@@ -159,7 +167,7 @@ static void *work(void *opaque)
 /* Threads for all places and the one that waits; the lock is held. */
 static void fill_crew(struct crew *crew)
 {
-	unsigned long left = all_trials(crew->plan) - crew->next;
+	unsigned long left = crew->n_turns - crew->next;
 
 	while (crew->size <= crew->places && crew->size < left + crew->busy) {
 		crew->threads =
@@ -248,9 +256,10 @@ int plan_run(const struct plan *plan, unsigned *most, struct err *err)
 	if (gate_open(plan->jobs, &crew.gate, err))
 		return -1;
 	open_crew(&crew);
+	set_turns(&crew);
 	pthread_mutex_lock(&crew.lock);
 	fill_crew(&crew);
-	if (!crew.size) {
+	if (!crew.size && crew.n_turns) {
 		crew.failed = true;
 		err_errno(&crew.err, ERR_HARNESS, "pthread_create");
 	}
@@ -259,6 +268,7 @@ int plan_run(const struct plan *plan, unsigned *most, struct err *err)
 	for (size_t i = 0; i < crew.n_threads; i++)
 		pthread_join(crew.threads[i], NULL);
 	free(crew.threads);
+	free(crew.turns);
 	gate_close(&crew.gate);
 	pthread_cond_destroy(&crew.told_cond);
 	pthread_cond_destroy(&crew.gone_cond);

@@ -13,6 +13,8 @@ struct plan_kernel {
 	const struct trial_config *trial;
 	const struct store *store; /* where consoles go while they are read */
 	struct origin *origin;     /* where its trials begin; NULL: each boots */
+	const bool *made;          /* by number: not to be made any more; read before plan_run()
+				      begins any */
 };
 
 struct plan {

@@ -42,16 +42,6 @@ static int match_of(const char *name, enum match *out)
 	return -1;
 }
 
-static int kind_of(const char *name, enum outcome_kind *out)
-{
-	for (int k = OUTCOME_OK; k <= OUTCOME_INFRA; k++)
-		if (!strcmp(outcome_name((enum outcome_kind)k), name)) {
-			*out = (enum outcome_kind)k;
-			return 0;
-		}
-	return -1;
-}
-
 /* ---- reading ---- */
 
 struct run_text {
@@ -76,7 +66,7 @@ static const char *check_runs(json_t *runs)
 	if (!json_is_array(runs))
 		return "a list of runs";
 	json_array_foreach (runs, i, run)
-		if (unpack_run(run, &text) || kind_of(text.kind, &kind) ||
+		if (unpack_run(run, &text) || outcome_kind_of(text.kind, &kind) ||
 		    match_of(text.match, &match) || !text.title != (kind == OUTCOME_OK))
 			return "a run";
 	return NULL;
@@ -290,7 +280,7 @@ static void take_runs(struct state_kernel *kernel, json_t *runs)
 		struct run_text text;
 		struct outcome *outcome = &kernel->outcomes[kernel->n];
 
-		if (unpack_run(run, &text) || kind_of(text.kind, &outcome->kind) ||
+		if (unpack_run(run, &text) || outcome_kind_of(text.kind, &outcome->kind) ||
 		    match_of(text.match, &kernel->matches[kernel->n]))
 			continue; /* check() let none of these pass */
 		outcome->title = text.title ? xstrdup(text.title) : NULL;

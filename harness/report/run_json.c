@@ -10,7 +10,8 @@
 #include <time.h>
 
 #define COMMAND_BYTES (4 * 1024 * 1024) /* above any ARG_MAX in use */
-#define REPORT_BYTES  16384             /* of a report; all of it is in report.txt */
+#define RUN_BYTES     ((size_t)256 << 20)
+#define REPORT_BYTES  16384 /* of a report; all of it is in report.txt */
 
 static json_t *number_or_null(int64_t n)
 {
@@ -207,6 +208,7 @@ void run_json_add_trial(json_t *run, const struct trial_result *result,
 	json_put(t, "kind", json_text(outcome_name(result->outcome.kind)));
 	json_put(t, "title", json_text(result->outcome.title));
 	json_put(t, "hit", json_boolean(result->hit));
+	json_put(t, "expected", json_boolean(result->hit));
 	json_put(t, "began", json_text(result->from_state ? "state" : "boot"));
 	json_put(t, "boot_console", json_text(result->from_state ? "boot/console.log.gz" : NULL));
 	json_put(t, "report", result->crash ? report_json(result) : json_null());
@@ -229,6 +231,67 @@ void run_json_add_trial(json_t *run, const struct trial_result *result,
 							    "number")) > result->number)
 		at--;
 	json_array_insert_new(trials, at, t);
+}
+
+static const char *string_of(const json_t *o, const char *key)
+{
+	return json_string_value(json_object_get(o, key));
+}
+
+/* false: it is none. */
+static bool read_trial(const json_t *t, struct trial_result *out)
+{
+	const json_t *report = json_object_get(t, "report"), *number = json_object_get(t, "number");
+	const char *kind = string_of(t, "kind"), *title = string_of(t, "title");
+	const char *type = string_of(report, "type");
+
+	*out = (struct trial_result){
+		.number = (unsigned)json_integer_value(number),
+		.hit = json_is_true(json_object_get(t, "expected")),
+		.crash = json_is_object(report),
+		.report = (char *)string_of(report, "text"),
+		.type = type ? type : "",
+		.corrupted_why = (char *)string_of(report, "corrupted"),
+	};
+	if (!json_is_integer(number) || !kind || outcome_kind_of(kind, &out->outcome.kind))
+		return false;
+	out->outcome.title = title ? xstrdup(title) : NULL;
+	return true;
+}
+
+int run_json_resume(json_t *run, const char *dir, const char *boot, unsigned runs,
+		    void (*each)(void *opaque, struct trial_result *result), void *opaque,
+		    struct err *err)
+{
+	cleanup_free char *path = xasprintf("%s/run.json", dir);
+	cleanup_free bool *seen = xcalloc(runs, sizeof(*seen));
+	cleanup_buf struct buf bytes = BUF_INIT;
+	json_t *trials = json_object_get(run, "trials"), *t;
+	struct trial_result result;
+	size_t i;
+
+	if (fs_read(path, RUN_BYTES, &bytes, ERR_INPUT, err))
+		return -1;
+	json_t *old = json_loadb(bytes.data, bytes.len, 0, NULL);
+	if (!json_is_array(json_object_get(old, "trials"))) {
+		json_decref(old);
+		return err_set(err, ERR_INPUT, "%s: damaged", path);
+	}
+	json_array_foreach (json_object_get(old, "trials"), i, t) {
+		json_int_t number = json_integer_value(json_object_get(t, "number"));
+
+		if (number < 0 || number >= runs || seen[number] || !read_trial(t, &result))
+			continue;
+		seen[number] = true;
+		cleanup_free char *console = xasprintf("%s/console.log.gz", boot);
+		const char *was = string_of(t, "boot_console");
+		if (was && !strcmp(was, "boot/console.log.gz"))
+			json_put(t, "boot_console", json_text(console));
+		json_array_append(trials, t);
+		each(opaque, &result);
+	}
+	json_decref(old);
+	return 0;
 }
 
 json_t *run_json_tally(const struct tally *tally)

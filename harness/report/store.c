@@ -56,6 +56,27 @@ int store_open(const char *given, struct store *out, struct err *err)
 	return 0;
 }
 
+int store_reopen(const char *dir, struct store *out, char **boot, struct err *err)
+{
+	cleanup_free char *was = xasprintf("%s/boot", dir);
+	unsigned n = 1;
+
+	*boot = xasprintf("boot-%u", n);
+	for (;;) {
+		cleanup_free char *now = xasprintf("%s/%s", dir, *boot);
+
+		if (!fs_exists(now)) {
+			if (rename(was, now) && errno != ENOENT)
+				return err_errno(err, ERR_HARNESS, "%s", was);
+			break;
+		}
+		free(*boot);
+		*boot = xasprintf("boot-%u", ++n);
+	}
+	out->dir = realpath(dir, NULL);
+	return out->dir ? 0 : err_errno(err, ERR_HARNESS, "%s", dir);
+}
+
 void store_close(struct store *store)
 {
 	free(store->dir);

@@ -29,6 +29,11 @@ struct store {
 /* The directory that store_open() takes; the caller frees it. NULL: err is set. */
 char *store_path(const char *given, struct err *err);
 
+/* The same directory once more: it holds a run that was cut short, of which the trials' evidence
+ * stays. *boot: what the evidence of its boot is called from now on, below the directory, or NULL;
+ * the caller frees it. */
+int store_reopen(const char *dir, struct store *out, char **boot, struct err *err);
+
 /*
  * given: the user's --out, made if need be; it may not hold a run already (ERR_INPUT). NULL: a new
  * directory "YYYYMMDD-HHMMSS-PID" under $XDG_STATE_HOME/kvmrepro/runs.

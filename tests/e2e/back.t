@@ -55,7 +55,7 @@ build="[ \$(git rev-parse HEAD) = $late ] && cp $T/later.c $T/panic.c; $build"
 # bisect OUT OPTION...
 bisect() {
 	cp "$T/at-first.c" "$T/panic.c"
-	run "$KVMREPRO" bisect --tree "$tree" --build "$build" --repro "$T/panic.c" --duration 5 \
+	run "$KVMREPRO" bisect --tree "$tree" --build "$build" --no-guest-sandbox --repro "$T/panic.c" --duration 5 \
 		--runs 12 --bad main --out "$@"
 }
 
@@ -83,6 +83,27 @@ run "$KVMREPRO" bisect --resume --out "$cut"
 status_is 0 "killed before it went back: --resume ends well"
 out_like "^first bad commit: $(revision "$tree" 3) change 3\$" "killed before it went back: the same commit"
 as_found "$tree" "killed before it went back"
+
+# Killed in the confirmation, when two runs of each side had ended: these are not made again.
+cp -r "$T/back" "$T/kept"
+jq '.end = null | .confirmed = null | .status = 0' "$T/back/journal.json" >"$T/kept/journal.json"
+seeds='[.trials[] | select(.number < 2) | .seed]'
+for name in "*-$(revision "$tree" 3 | cut -c1-12)/confirm-2" "*-$(revision "$tree" 2 | cut -c1-12)/confirm"; do
+	run=$(find "$T/kept/revisions" -path "$name/run.json")
+	jq -c "$seeds" "$run" >>"$T/seeds"
+	jq '.verdict = null | .finished = null | .trials |= map(select(.number < 2))' "$run" >"$T/run.json"
+	cp "$T/run.json" "$run"
+	echo "$run" >>"$T/cut-short"
+done
+run "$KVMREPRO" bisect --resume --out "$T/kept"
+status_is 0 "killed while confirming: --resume ends well"
+err_like '2 runs were made already' "killed while confirming: what is there is said"
+check "killed while confirming: both sides are whole" \
+	bash -c "xargs jq -e '.verdict != null and (.trials | length) > 2' <'$T/cut-short'"
+check "killed while confirming: no run was made again" \
+	bash -c "xargs jq -c '$seeds' <'$T/cut-short' | cmp - '$T/seeds'"
+check "killed while confirming: nothing was begun anew" bash -c "[ -z \"\$(find '$T/kept/revisions' -name 'confirm-3')\" ]"
+as_found "$tree" "killed while confirming"
 
 # What would be withdrawn is the user's own word: the ends are not what they were said to be.
 bisect "$T/ends" --good main~2

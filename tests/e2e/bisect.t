@@ -133,7 +133,7 @@ sort "$T/builds" | uniq >"$T/builds.want"
 rm "$T/builds"
 out=$T/killed
 slow="[ -e $T/go ] || { echo \$\$ >$T/builder; exec sleep 1000; }; $build"
-"$KVMREPRO" bisect --tree "$tree" --build "$slow" --repro memslot-misaligned --repro "$T/panic-one.c" \
+"$KVMREPRO" bisect --tree "$tree" --build "$slow" --no-guest-sandbox --repro memslot-misaligned --repro "$T/panic-one.c" \
 	--duration 5 --good main~15 --bad main --runs 8 --out "$out" \
 	>"$T/out" 2>"$T/err" </dev/null &
 pid=$!
@@ -172,14 +172,7 @@ status_is 0 "resumed: exit status 0"
 out_like "^first bad commit: $culprit change 12\$" "resumed: the same commit"
 as_found "$tree" "resumed"
 check "resumed: each revision was built once" bash -c "sort '$T/builds' | cmp - '$T/builds.want'"
-check "resumed: no revision has two whole runs" bash -c "
-	cd '$out/revisions' && for d in *; do
-		n=0
-		for r in \"\$d\"/runs*/run.json; do
-			[ -e \"\$r\" ] && jq -e '.verdict' \"\$r\" >/dev/null && n=\$((n + 1))
-		done
-		[ \$n -le 1 ] || exit 1
-	done"
+check "resumed: what was cut short is gone on with" bash -c "! find '$out/revisions' -name 'runs-*' | grep ."
 run "$KVMREPRO" audit --format json "$out/bisect.log"
 check "resumed: the log is whole" jq -e '.unknown_lines == [] and .astray == null' "$T/out"
 

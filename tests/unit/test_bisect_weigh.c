@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "bisect.h"
+#include "bisect_weigh.h"
 
 /* A side by its counts, as the default policy judges it. */
 static struct judgement side(size_t hits, size_t clean, size_t infra)
