@@ -112,8 +112,9 @@ rm "$tree/.git/hooks/post-checkout"
 # log.showSignature: what gpg says is no subject.
 cat >"$T/gpg" <<'END'
 #!/bin/sh
+cat >/dev/null
 case "$*" in
-*--verify*) echo 'gpg: of no use here' ;;
+*--verify*) echo 'gpg: of no use here' >&2; echo '[GNUPG:] GOODSIG 0123456789ABCDEF somebody' ;;
 *) printf -- '-----BEGIN PGP SIGNATURE-----\n\nnone\n-----END PGP SIGNATURE-----\n'; echo '[GNUPG:] SIG_CREATED ' >&2 ;;
 esac
 END
@@ -121,6 +122,8 @@ chmod +x "$T/gpg"
 git -C "$tree" config gpg.program "$T/gpg"
 git -C "$tree" config log.showSignature true
 git -C "$tree" commit -q --amend --no-edit -S
+check "log.showSignature: git prints more than the subject" \
+	bash -c "git -C '$tree' show -s --format=%s | grep -q '^gpg: '"
 bisect --build false --out "$T/signed"
 check "log.showSignature: the subject is the commit's" jq -e '.steps[0].subject == "change 4"' "$T/signed/journal.json"
 
