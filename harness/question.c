@@ -3,12 +3,11 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/sha256.h"
 #include "embed.h"
 #include "kernel/signature.h"
 #include "report/json.h"
 
-#include <nettle/base16.h>
-#include <nettle/sha2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -109,15 +108,10 @@ static json_t *vm_json(const struct session_options *o, const struct session *s)
 /* What runs in the guest besides the user's reproducers. */
 static json_t *guest_json(void)
 {
-	unsigned char digest[SHA256_DIGEST_SIZE];
-	char hex[2 * SHA256_DIGEST_SIZE + 1] = "";
 	struct embed guest = embed_guest();
-	struct sha256_ctx hash;
+	char hex[SHA256_HEX_BYTES];
 
-	sha256_init(&hash);
-	sha256_update(&hash, guest.size, (const uint8_t *)guest.data);
-	sha256_digest(&hash, sizeof(digest), digest);
-	base16_encode_update(hex, sizeof(digest), digest);
+	sha256_hex(guest.data, guest.size, hex);
 	return json_string(hex);
 }
 

@@ -6,12 +6,11 @@
 
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "base/sha256.h"
 #include "build.h"
 #include "kvmrepro/protocol.h"
 
 #include <elf.h>
-#include <nettle/base16.h>
-#include <nettle/sha2.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -78,18 +77,6 @@ int reproducer_check_elf(const char *what, const void *data, size_t len, struct 
 		return err_set(err, ERR_INPUT, "%s: truncated: its program headers are outside",
 			       what);
 	return check_segments(what, data, len, &head, err);
-}
-
-static void hash(const struct buf *b, char sha256[65])
-{
-	unsigned char digest[SHA256_DIGEST_SIZE];
-	struct sha256_ctx ctx;
-
-	sha256_init(&ctx);
-	sha256_update(&ctx, b->len, (const unsigned char *)b->data);
-	sha256_digest(&ctx, sizeof(digest), digest);
-	base16_encode_update(sha256, sizeof(digest), digest);
-	sha256[2 * sizeof(digest)] = '\0';
 }
 
 static bool ends_in_c(const char *path)
@@ -232,13 +219,13 @@ static int resolve_file(const char *path, const char *workdir, struct reproducer
 			       path, S_ISDIR(st.st_mode) ? "a directory" : "not a regular file");
 	if (fs_read(path, REPRODUCER_BYTES, &file, ERR_INPUT, err))
 		return -1;
-	hash(&file, out->sha256);
+	sha256_hex(file.data, file.len, out->sha256);
 	if (ends_in_c(path) && reproducer_compile(path, workdir, &program, diag, err))
 		return -1;
 	struct buf *elf = ends_in_c(path) ? &program : &file;
 	if (reproducer_check_elf(path, elf->data, elf->len, err))
 		return -1;
-	hash(elf, out->elf_sha256);
+	sha256_hex(elf->data, elf->len, out->elf_sha256);
 	out->path = xstrdup(path);
 	out->elf_bytes = elf->len;
 	out->elf = buf_steal(elf);

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/sha256.h"
 #include "kernel/initramfs.h"
 #include "sandbox.h"
 #include "signature_cache.h"
@@ -192,19 +193,19 @@ static int copy_kernel(struct session *s, struct err *err)
 {
 	cleanup_free char *copy = xasprintf("%s/kernel", s->workdir);
 	cleanup_buf struct buf bytes = BUF_INIT;
-	struct kernel_image again = { 0 };
+	struct kernel_image image = s->image;
+	char sha256[SHA256_HEX_BYTES];
 
 	if (!s->image.path)
 		return 0;
 	if (fs_read(s->image.path, KERNEL_IMAGE_BYTES, &bytes, ERR_INPUT, err) ||
-	    fs_write(copy, bytes.data, bytes.len, err) || kernel_image_open(copy, &again, err))
+	    fs_write_scratch(copy, bytes.data, bytes.len, err))
 		return -1;
-	bool same = !strcmp(again.sha256, s->image.sha256);
-	if (same)
-		sign_kernel(s, &again);
-	kernel_image_free(&again);
-	if (!same)
+	sha256_hex(bytes.data, bytes.len, sha256);
+	if (strcmp(sha256, s->image.sha256) != 0)
 		return err_set(err, ERR_INPUT, "%s: changed while it was read", s->image.path);
+	image.path = copy;
+	sign_kernel(s, &image);
 	s->kernel_copy = steal(copy);
 	return 0;
 }

@@ -60,14 +60,16 @@ static int write_all(int fd, const char *data, size_t len)
 	return 0;
 }
 
-static int write_file(const char *path, const void *data, size_t len, mode_t mode, struct err *err)
+static int write_file(const char *path, const void *data, size_t len, mode_t mode, bool lasts,
+		      struct err *err)
 {
 	cleanup_free char *tmp = xasprintf("%s.XXXXXX.tmp", path);
 	cleanup_fd int fd = mkostemps(tmp, strlen(".tmp"), O_CLOEXEC);
 
 	if (fd < 0)
 		return err_errno(err, ERR_HARNESS, "%s", path);
-	if (write_all(fd, data, len) || fchmod(fd, mode) || fdatasync(fd) || rename(tmp, path)) {
+	if (write_all(fd, data, len) || fchmod(fd, mode) || (lasts && fdatasync(fd)) ||
+	    rename(tmp, path)) {
 		err_errno(err, ERR_HARNESS, "%s", path);
 		unlink(tmp);
 		return -1;
@@ -77,12 +79,17 @@ static int write_file(const char *path, const void *data, size_t len, mode_t mod
 
 int fs_write(const char *path, const void *data, size_t len, struct err *err)
 {
-	return write_file(path, data, len, 0644, err);
+	return write_file(path, data, len, 0644, true, err);
+}
+
+int fs_write_scratch(const char *path, const void *data, size_t len, struct err *err)
+{
+	return write_file(path, data, len, 0644, false, err);
 }
 
 int fs_write_program(const char *path, const void *data, size_t len, struct err *err)
 {
-	return write_file(path, data, len, 0755, err);
+	return write_file(path, data, len, 0755, true, err);
 }
 
 int fs_write_gz(const char *path, const void *data, size_t len, struct err *err)

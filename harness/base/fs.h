@@ -18,6 +18,9 @@ int fs_read_fd(int fd, size_t max_bytes, struct buf *out, enum err_kind kind, st
 /* Make path hold exactly data: written beside it, synced, renamed. Whole or not at all. */
 int fs_write(const char *path, const void *data, size_t len, struct err *err);
 
+/* As fs_write(), not synced: in a directory that does not outlive the program. */
+int fs_write_scratch(const char *path, const void *data, size_t len, struct err *err);
+
 /* As fs_write(), executable. */
 int fs_write_program(const char *path, const void *data, size_t len, struct err *err);
 

@@ -51,7 +51,7 @@ int embed_root_make(const char *root, struct err *err)
 
 	if (fs_mkdirs(etc, err) || link_cache(root, err))
 		return -1;
-	return fs_write(path, conf, strlen(conf), err);
+	return fs_write_scratch(path, conf, strlen(conf), err);
 }
 
 char *embed_root_uri(const char *root)

@@ -21,6 +21,7 @@ import threading
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(TOP, "tests/bench"))
 import bare_command  # noqa: E402
 import big_console  # noqa: E402
