@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "gate.h"
 #include "host.h"
 
@@ -81,6 +82,32 @@ static int make_trial(struct crew *crew, const struct plan_kernel *k, struct tri
 	return rc;
 }
 
+/*
+ * A trial that the host spoiled is made once more: a QEMU that was killed for its memory, say, is
+ * no word about the kernel, and a bisection must not stop for it.
+ */
+static int make_trial_twice(struct crew *crew, const struct plan_kernel *k,
+			    const struct trial_config *config, unsigned number, const char *console,
+			    struct trial_result *result, struct err *err)
+{
+	struct trial_config first = *config, again = *config;
+	cleanup_buf struct buf outcome = BUF_INIT;
+
+	int rc = make_trial(crew, k, &first, number, console, result, err);
+	if (rc || result->outcome.kind != OUTCOME_INFRA || !result->host_fault)
+		return rc;
+	outcome_text(&result->outcome, &outcome);
+	log_info("run #%u: %s; it is made once more", number, outcome.data);
+	rc = store_set_aside(k->store, config->engine, result, config->repros, err);
+	trial_result_free(result);
+	if (rc)
+		return -1;
+	rc = make_trial(crew, k, &again, number, console, result, err);
+	if (!rc)
+		result->retried = buf_steal(&outcome);
+	return rc;
+}
+
 static int run_one(struct crew *crew, unsigned long turn, struct err *err)
 {
 	size_t n = crew->plan->n_kernels;
@@ -94,7 +121,7 @@ static int run_one(struct crew *crew, unsigned long turn, struct err *err)
 	trial.gate = &crew->gate;
 	if (store_begin_trial(k->store, number, &console, err))
 		return -1;
-	int rc = make_trial(crew, k, &trial, number, console, &result, err);
+	int rc = make_trial_twice(crew, k, &trial, number, console, &result, err);
 	pthread_mutex_lock(&crew->lock);
 	if (!rc)
 		rc = hand_on(crew, turn, &result, err);

@@ -58,6 +58,12 @@ void trial_pend(struct trial *t, enum outcome_kind kind, const char *title, int6
 	t->result->outcome.title = title ? xstrdup(title) : NULL;
 }
 
+void trial_pend_host(struct trial *t, const char *why, int64_t quiet_ms)
+{
+	t->result->host_fault |= !t->pending;
+	trial_pend(t, OUTCOME_INFRA, why, quiet_ms);
+}
+
 static int take_console(struct trial *t, struct err *err)
 {
 	int rc = console_read(t->console, err);
@@ -91,7 +97,7 @@ static int take_frames(struct trial *t, struct err *err)
 		t->phase = PHASE_RUN;
 		trial_random_hex(t->result->seed, 32);
 		if (agent_go(t->agent, t->result->seed, NULL, &why))
-			trial_pend(t, OUTCOME_INFRA, why.msg, SETTLE_QUIET_MS);
+			trial_pend_host(t, why.msg, SETTLE_QUIET_MS);
 	}
 	return 0;
 }
@@ -108,8 +114,8 @@ static void take_events(struct trial *t)
 		switch ((enum vm_event)events[i]) {
 		case VM_POWERED_OFF:
 			if (t->stalled)
-				trial_pend(t, OUTCOME_INFRA, "kvmrepro stood still in this trial",
-					   SETTLE_QUIET_MS);
+				trial_pend_host(t, "kvmrepro stood still in this trial",
+						SETTLE_QUIET_MS);
 			trial_pend(t, trial_failure_kind(t), TITLE_LOST_CONNECTION,
 				   SETTLE_QUIET_MS);
 			break;
@@ -117,7 +123,7 @@ static void take_events(struct trial *t)
 			trial_pend(t, trial_failure_kind(t), TITLE_REBOOT, SETTLE_QUIET_MS);
 			break;
 		case VM_DIED:
-			trial_pend(t, OUTCOME_INFRA, "the VM's process died", SETTLE_QUIET_MS);
+			trial_pend_host(t, "the VM's process died", SETTLE_QUIET_MS);
 			break;
 		}
 }
@@ -196,11 +202,16 @@ static int64_t end_deadline(struct trial *t)
 /* Nothing more can be expected: give the trial a pending outcome if it has none. */
 static void conclude(struct trial *t)
 {
+	const struct engine *engine = t->config->engine;
 	enum outcome_kind kind;
 	const char *title;
 
 	if (console_eof(t->console) || agent_eof(t->agent)) {
-		trial_pend(t, OUTCOME_INFRA, "the VM's serial line was closed", 0);
+		trial_pend_host(t, "the VM's serial line was closed", 0);
+		return;
+	}
+	if (engine->suspended && engine->suspended(t->vm)) {
+		trial_pend_host(t, "the VM's process is stopped (SIGSTOP)", 0);
 		return;
 	}
 	silence_deadline(t, &kind, &title);

@@ -88,7 +88,9 @@ const char *repro_end_name(enum repro_end end);
 struct trial_result {
 	unsigned number;
 	struct outcome outcome;
-	bool hit;                         /* it is the crash that is looked for (filter.h) */
+	bool host_fault; /* OUTCOME_INFRA that may be over: a VM's start failed, its process died */
+	char *retried;   /* the outcome of the trial's first attempt, which was that; or NULL */
+	bool hit;        /* it is the crash that is looked for (filter.h) */
 	char *ignored[TRIAL_MAX_IGNORED]; /* titles of reports that did not count, n_ignored */
 	size_t n_ignored;
 	bool crash; /* the outcome's title comes from a report; the next five are the report's */

@@ -45,6 +45,9 @@ struct trial {
  * before it is final. */
 void trial_pend(struct trial *t, enum outcome_kind kind, const char *title, int64_t quiet_ms);
 
+/* The same for trouble of the host's, OUTCOME_INFRA, which a second attempt may be spared. */
+void trial_pend_host(struct trial *t, const char *why, int64_t quiet_ms);
+
 /* Read what the VM says until the trial is over: result->outcome. */
 int trial_watch(struct trial *t, struct err *err);
 

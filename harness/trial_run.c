@@ -89,7 +89,7 @@ static int run_vm(struct trial *t, const char *console_path, struct err *err)
 	else if (why.kind == ERR_INTERRUPTED)
 		*err = why;
 	else
-		trial_pend(t, OUTCOME_INFRA, why.msg, 0), rc = 0;
+		trial_pend_host(t, why.msg, 0), rc = 0;
 	t->result->end_ms = clock_ms() - t->start_ms;
 	if (gate)
 		gate_leave(gate);
@@ -158,7 +158,7 @@ static int make_and_run(struct trial *t, const char *initrd, const char *console
 	if (create_vm(t, initrd, &why)) {
 		if (why.kind == ERR_INTERRUPTED)
 			return *err = why, -1;
-		trial_pend(t, OUTCOME_INFRA, why.msg, 0);
+		trial_pend_host(t, why.msg, 0);
 		return 0;
 	}
 	int rc = run_vm(t, console_path, err);
@@ -322,7 +322,7 @@ void trial_result_free(struct trial_result *result)
 				result->executor,      result->release,       result->version,
 				result->vendor,        result->features,      result->nested,
 				result->kvm,           result->corrupted_why, result->vm_log,
-				result->definition,    result->sandbox };
+				result->definition,    result->sandbox,       result->retried };
 	for (size_t i = 0; i < sizeof(owned) / sizeof(*owned); i++)
 		free(owned[i]);
 	free(result->alt);

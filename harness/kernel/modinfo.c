@@ -168,12 +168,11 @@ static int add_rows(struct modinfo *info, const char *p, size_t len, struct err 
 const char *module_section_name(const struct buf *module, const Elf64_Shdr *names,
 				const Elf64_Shdr *s)
 {
-	const char *all = module->data + names->sh_offset;
-
-	if (names->sh_type == SHT_NOBITS || s->sh_name >= names->sh_size ||
-	    !memchr(all + s->sh_name, '\0', names->sh_size - s->sh_name))
+	/* One without bits may say that they are anywhere. */
+	if (names->sh_type == SHT_NOBITS || s->sh_name >= names->sh_size)
 		return "";
-	return all + s->sh_name;
+	const char *name = module->data + names->sh_offset + s->sh_name;
+	return memchr(name, '\0', names->sh_size - s->sh_name) ? name : "";
 }
 
 int modinfo_parse(const struct buf *module, struct modinfo *out, struct err *err)

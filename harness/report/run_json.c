@@ -209,6 +209,7 @@ void run_json_add_trial(json_t *run, const struct trial_result *result,
 	json_put(t, "title", json_text(result->outcome.title));
 	json_put(t, "hit", json_boolean(result->hit));
 	json_put(t, "expected", json_boolean(result->hit));
+	json_put(t, "retried", json_text(result->retried));
 	json_put(t, "began", json_text(result->from_state ? "state" : "boot"));
 	json_put(t, "boot_console", json_text(result->from_state ? "boot/console.log.gz" : NULL));
 	json_put(t, "report", result->crash ? report_json(result) : json_null());

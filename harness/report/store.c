@@ -134,7 +134,10 @@ int store_begin_boot(const struct store *store, char **console_path, struct err 
 void store_drop_trial(const struct store *store, unsigned number)
 {
 	cleanup_free char *dir = trial_dir(store, number);
+	cleanup_free char *first = xasprintf("%s/first", dir);
+	struct err ignored;
 
+	fs_rmtree(first, &ignored);
 	rmdir(dir);
 }
 
@@ -185,6 +188,22 @@ int store_trial(const struct store *store, const struct engine *engine,
 	cleanup_free char *dir = trial_dir(store, result->number);
 
 	return keep(dir, store->dir, engine, result, repros, err);
+}
+
+int store_set_aside(const struct store *store, const struct engine *engine,
+		    const struct trial_result *result, const struct reproducers *repros,
+		    struct err *err)
+{
+	cleanup_free char *dir = trial_dir(store, result->number);
+	cleanup_free char *first = xasprintf("%s/first", dir);
+	cleanup_free char *from = xasprintf("%s/console.log.gz", dir);
+	cleanup_free char *to = xasprintf("%s/console.log.gz", first);
+
+	if (fs_mkdirs(first, err))
+		return -1;
+	if (rename(from, to) && errno != ENOENT)
+		return err_errno(err, ERR_HARNESS, "%s", to);
+	return keep(first, store->dir, engine, result, repros, err);
 }
 
 int store_canary(const struct store *store, const struct engine *engine,

@@ -57,6 +57,12 @@ int store_trial(const struct store *store, const struct engine *engine,
 		const struct trial_result *result, const struct reproducers *repros,
 		struct err *err);
 
+/* Keep all that a first attempt at a trial gave in the trial's directory's "first", its console
+ * included: a second attempt follows. */
+int store_set_aside(const struct store *store, const struct engine *engine,
+		    const struct trial_result *result, const struct reproducers *repros,
+		    struct err *err);
+
 /* The same three steps for the boot that KVM is tried with; dropping takes all of it away. */
 int store_begin_canary(const struct store *store, char **console_path, struct err *err);
 int store_canary(const struct store *store, const struct engine *engine,
@@ -67,7 +73,8 @@ void store_drop_canary(const struct store *store);
 /* Write run.json, in place of an earlier one. */
 int store_run(const struct store *store, const json_t *run, struct err *err);
 
-/* Take the directory of a trial that gave no outcome away if it is empty. */
+/* Take the directory of a trial that gave no outcome away if it is empty but for a first attempt.
+ */
 void store_drop_trial(const struct store *store, unsigned number);
 
 #endif

@@ -348,6 +348,13 @@ static int64_t bochs_starved_ms(const struct vm *vm)
 	return v->child.pid ? starved_ms(v->child.pid) : 0;
 }
 
+static bool bochs_suspended(const struct vm *vm)
+{
+	const struct bochs_vm *v = (const struct bochs_vm *)vm;
+
+	return v->child.pid && starved_by_stop(v->child.pid);
+}
+
 const struct engine engine_bochs = {
 	.name = "bochs",
 	.definition_file = "bochsrc",
@@ -358,5 +365,6 @@ const struct engine engine_bochs = {
 	.create = bochs_create,
 	.start = bochs_start,
 	.starved_ms = bochs_starved_ms,
+	.suspended = bochs_suspended,
 	.stop = bochs_stop,
 };

@@ -94,6 +94,9 @@ struct engine {
 	/* For how many milliseconds since it was made the host kept the VM from running though it
 	 * could have run; 0: not known. NULL: the engine does not know. */
 	int64_t (*starved_ms)(const struct vm *vm);
+	/* Whether the VM's process is stopped, by SIGSTOP or the like: it is the host's doing that
+	 * nothing comes from it. NULL: the engine does not know. */
+	bool (*suspended)(const struct vm *vm);
 	/* Halt a VM that was made keepable, and keep its state until forget(); the VM is still to
 	 * be stopped, and *out outlives it. Both NULL: the engine cannot. */
 	int (*keep)(struct vm *vm, struct vm_kept **out, struct err *err);

@@ -310,6 +310,7 @@ const struct engine engine_libvirt = {
 	.create = libvirt_create,
 	.start = libvirt_start,
 	.starved_ms = libvirt_starved_ms,
+	.suspended = libvirt_suspended,
 	.keep = libvirt_keep,
 	.forget = libvirt_forget,
 	.describe = libvirt_describe,

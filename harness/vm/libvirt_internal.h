@@ -48,6 +48,7 @@ int libvirt_create(struct engine_state *state, const struct vm_spec *spec, struc
 		   char **definition, struct err *err);
 int libvirt_start(struct vm *vm, struct err *err);
 int64_t libvirt_starved_ms(const struct vm *vm);
+bool libvirt_suspended(const struct vm *vm);
 int libvirt_stop(struct vm *vm, char **log, struct err *err);
 int libvirt_keep(struct vm *vm, struct vm_kept **out, struct err *err);
 void libvirt_forget(struct vm_kept *kept);

@@ -196,6 +196,13 @@ int64_t libvirt_starved_ms(const struct vm *vm)
 	return v->pid ? starved_ms(v->pid) : 0;
 }
 
+bool libvirt_suspended(const struct vm *vm)
+{
+	const struct libvirt_vm *v = (const struct libvirt_vm *)vm;
+
+	return v->pid && starved_by_stop(v->pid);
+}
+
 /* Whether libvirt has said within limit_ms that the VM is gone. */
 static bool wait_gone(struct libvirt_vm *v, int64_t limit_ms)
 {

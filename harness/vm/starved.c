@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/wait.h>
 
 static int64_t of_thread(const char *tasks, const char *tid)
 {
@@ -40,4 +41,11 @@ int64_t starved_ms(pid_t pid)
 	}
 	closedir(dir);
 	return longest;
+}
+
+bool starved_by_stop(pid_t pid)
+{
+	siginfo_t info = { 0 };
+
+	return !waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOHANG | WNOWAIT) && info.si_pid == pid;
 }

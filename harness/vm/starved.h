@@ -2,6 +2,7 @@
 #ifndef VM_STARVED_H
 #define VM_STARVED_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -11,5 +12,8 @@
  * /proc/PID/task/TID/schedstat, nanoseconds (Documentation/scheduler/sched-stats.rst of Linux).
  */
 int64_t starved_ms(pid_t pid);
+
+/* Whether pid, a child of ours, is stopped by a signal; its state can still be waited for. */
+bool starved_by_stop(pid_t pid);
 
 #endif

@@ -13,13 +13,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* No signal is waited for here. */
-int interrupt_fd(void);
-int interrupt_fd(void)
-{
-	return -1;
-}
-
 static const struct policy policy = { POLICY_BAYES, 0.01, 0.5, 1, 0, 0 };
 
 static size_t look(const struct state *state, const json_t *question)

@@ -1,75 +1,56 @@
-# Fuzzing what reads untrusted text: make fuzz SECONDS=60, or one target alone: make fuzz-oops
-# (the classifier), make fuzz-bisect-log, make fuzz-kernel,
-# make fuzz-state. Needs clang with libFuzzer. The corpora begin with the tests'
-# data; what is found lands in $(BUILD)/fuzz.
+# Fuzzing what reads bytes from outside: make fuzz, or one target alone: make fuzz-oops (the
+# classifier), fuzz-bisect_log, fuzz-kernel (a payload), fuzz-state, fuzz-journal, fuzz-agent,
+# fuzz-catalogue, fuzz-wire (a caged reader's answers), fuzz-files (a kernel image's header, a
+# module, a program). FUZZ_SECONDS each; -j2 for two at a time. Needs clang with libFuzzer. The
+# corpora begin with the tests' data; what is found lands in $(BUILD)/fuzz.
 FUZZ_CC ?= clang
-SECONDS ?= 60
-FUZZ_SRC := tests/fuzz/fuzz_oops.c $(wildcard harness/oops/*.c) harness/base/buf.c harness/base/err.c \
-	harness/family.c harness/outcome.c
-FUZZ_FLAGS := -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS := oops bisect_log kernel state journal agent catalogue wire files
+FUZZ_FLAGS := -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ_SRC := $(filter-out harness/main.c harness/cmd_%.c harness/vm/%.c,$(HARNESS_SRC))
+FUZZ_OBJ := $(FUZZ_SRC:%.c=$(BUILD)/fuzz/%.o)
 
-$(BUILD)/fuzz/fuzz_oops: $(FUZZ_SRC) $(wildcard harness/oops/*.h)
+$(BUILD)/fuzz/harness/embed.o: $(BUILD)/guest/init images/domain.xml.in images/bochsrc.in \
+	repro/catalogue $(REPRO_SRC)
+
+$(BUILD)/fuzz/harness/%.o: harness/%.c
 	@mkdir -p $(@D)
-	$(FUZZ_CC) -D_GNU_SOURCE -std=gnu11 -Iharness $(FUZZ_FLAGS) -o $@ $(FUZZ_SRC) \
-		$(shell pkg-config --libs libpcre2-8)
+	$(call say,CC)$(FUZZ_CC) $(CPPFLAGS) -std=gnu11 $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link \
+		$(PKG_CFLAGS) -MMD -MP -c -o $@ $<
 
-fuzz: fuzz-oops fuzz-bisect-log fuzz-kernel fuzz-state ## fuzz the readers of untrusted text, each for SECONDS=60
+$(BUILD)/fuzz/libkvmrepro.a: $(FUZZ_OBJ)
+	@rm -f $@
+	$(call say,AR)$(AR) rcs $@ $^
 
-fuzz-oops: $(BUILD)/fuzz/fuzz_oops
-	@mkdir -p $(BUILD)/fuzz/corpus $(BUILD)/fuzz/seeds
-	@for f in tests/data/oops/*.log; do { printf '\003'; cat $$f; } \
-		>$(BUILD)/fuzz/seeds/$$(basename $$f); done
-	$(BUILD)/fuzz/fuzz_oops -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=1024 \
-		-max_len=16384 -dict=tests/fuzz/oops.dict -artifact_prefix=$(BUILD)/fuzz/ \
-		-print_final_stats=1 $(BUILD)/fuzz/corpus $(BUILD)/fuzz/seeds $(wildcard tests/fuzz/corpus)
+$(BUILD)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/fuzz/libkvmrepro.a
+	$(call say,CC)$(FUZZ_CC) $(CPPFLAGS) -std=gnu11 $(FUZZ_FLAGS) -fsanitize=fuzzer \
+		$(PKG_CFLAGS) -o $@ $< $(BUILD)/fuzz/libkvmrepro.a $(LDLIBS)
 
-FUZZ_LOG_SRC := tests/fuzz/fuzz_bisect_log.c harness/bisect_log.c harness/outcome.c harness/base/buf.c \
-	harness/base/err.c
+# Seeds, one directory a target; those that are files of the tests are named below.
+FUZZ_SEEDS_oops := tests/fuzz/corpus
+FUZZ_SEEDS_bisect_log := tests/data/bisect
+FUZZ_SEEDS_state := tests/fuzz/state-corpus
+FUZZ_SEEDS_journal := tests/fuzz/journal-corpus
+FUZZ_SEEDS_files := tests/fuzz/files-corpus
+FUZZ_ARGS_oops := -dict=tests/fuzz/oops.dict -max_len=16384
+FUZZ_ARGS_bisect_log := -dict=tests/fuzz/bisect_log.dict -max_len=8192
+FUZZ_ARGS_state := -dict=tests/fuzz/state.dict -max_len=8192
+FUZZ_ARGS_journal := -max_len=8192
+FUZZ_ARGS_agent := -dict=tests/fuzz/agent.dict -max_len=8192
+FUZZ_ARGS_catalogue := -max_len=8192
+FUZZ_ARGS_wire := -max_len=8192
+# The limit on one allocation is off: an xz or zstd header may name a dictionary of 4 GiB, of which
+# only what is used is touched.
+FUZZ_ARGS_kernel := -max_len=16384 -rss_limit_mb=2048 -malloc_limit_mb=65536
+FUZZ_ARGS_files := -max_len=16384 -rss_limit_mb=2048 -malloc_limit_mb=65536
 
-$(BUILD)/fuzz/fuzz_bisect_log: $(FUZZ_LOG_SRC) harness/bisect_log.h
-	@mkdir -p $(@D)
-	$(FUZZ_CC) -D_GNU_SOURCE -std=gnu11 -Iharness $(FUZZ_FLAGS) -o $@ $(FUZZ_LOG_SRC)
+fuzz: $(FUZZ_TARGETS:%=fuzz-%) ## fuzz what reads bytes from outside, each for FUZZ_SECONDS=60
 
-fuzz-bisect-log: $(BUILD)/fuzz/fuzz_bisect_log
-	@mkdir -p $(BUILD)/fuzz/log-corpus
-	$(BUILD)/fuzz/fuzz_bisect_log -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=1024 \
-		-max_len=8192 -dict=tests/fuzz/bisect_log.dict -artifact_prefix=$(BUILD)/fuzz/ \
-		-print_final_stats=1 $(BUILD)/fuzz/log-corpus tests/data/bisect
+$(FUZZ_TARGETS:%=fuzz-%): fuzz-%: $(BUILD)/fuzz/fuzz_%
+	@mkdir -p $(BUILD)/fuzz/corpus-$* $(BUILD)/fuzz/seeds-$*
+	tests/fuzz/seeds $* $(BUILD)/fuzz/seeds-$*
+	$< -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=1024 $(FUZZ_ARGS_$*) \
+		-artifact_prefix=$(BUILD)/fuzz/ -print_final_stats=1 -verbosity=0 \
+		$(BUILD)/fuzz/corpus-$* $(BUILD)/fuzz/seeds-$* $(FUZZ_SEEDS_$*)
 
-FUZZ_KERNEL_SRC := tests/fuzz/fuzz_kernel.c harness/kernel/payload.c harness/kernel/signature.c \
-	harness/base/buf.c harness/base/err.c
-
-$(BUILD)/fuzz/fuzz_kernel: $(FUZZ_KERNEL_SRC) harness/kernel/payload.h harness/kernel/signature.h
-	@mkdir -p $(@D)
-	$(FUZZ_CC) -D_GNU_SOURCE -std=gnu11 -Iharness $(FUZZ_FLAGS) -o $@ $(FUZZ_KERNEL_SRC) \
-		$(shell pkg-config --libs libarchive nettle)
-
-# Seeds: a made kernel's payload, packed in each way. The limit on one allocation is off: an xz or
-# zstd header may name a dictionary of 4 GiB, of which only what is used is touched.
-fuzz-kernel: $(BUILD)/fuzz/fuzz_kernel
-	@mkdir -p $(BUILD)/fuzz/kernel-corpus $(BUILD)/fuzz/kernel-seeds
-	@for p in gzip bzip2 xz lzma none; do \
-		tests/mkimage.py $(BUILD)/fuzz/image pack=$$p && \
-		{ printf '\002'; tail -c +2049 $(BUILD)/fuzz/image; } >$(BUILD)/fuzz/kernel-seeds/$$p && \
-		{ printf '\001'; tail -c +2049 $(BUILD)/fuzz/image; } >$(BUILD)/fuzz/kernel-seeds/$$p-elf; \
-	done
-	$(BUILD)/fuzz/fuzz_kernel -max_total_time=$(SECONDS) -timeout=20 -rss_limit_mb=2048 \
-		-malloc_limit_mb=65536 -max_len=16384 -artifact_prefix=$(BUILD)/fuzz/ \
-		-print_final_stats=1 $(BUILD)/fuzz/kernel-corpus $(BUILD)/fuzz/kernel-seeds
-
-FUZZ_STATE_SRC := tests/fuzz/fuzz_state.c harness/state.c harness/family.c harness/outcome.c \
-	harness/verdict.c $(wildcard harness/oops/*.c) harness/base/buf.c harness/base/err.c \
-	harness/base/fs.c harness/report/json.c
-
-$(BUILD)/fuzz/fuzz_state: $(FUZZ_STATE_SRC) harness/state.h
-	@mkdir -p $(@D)
-	$(FUZZ_CC) -D_GNU_SOURCE -std=gnu11 -Iharness $(FUZZ_FLAGS) -o $@ $(FUZZ_STATE_SRC) \
-		$(shell pkg-config --libs jansson libpcre2-8 zlib)
-
-fuzz-state: $(BUILD)/fuzz/fuzz_state
-	@mkdir -p $(BUILD)/fuzz/state-corpus
-	$(BUILD)/fuzz/fuzz_state -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=1024 \
-		-max_len=8192 -dict=tests/fuzz/state.dict -artifact_prefix=$(BUILD)/fuzz/ \
-		-print_final_stats=1 $(BUILD)/fuzz/state-corpus tests/fuzz/state-corpus
-
-.PHONY: fuzz fuzz-oops fuzz-bisect-log fuzz-kernel fuzz-state
+.PHONY: fuzz $(FUZZ_TARGETS:%=fuzz-%)
