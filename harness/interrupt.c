@@ -55,3 +55,11 @@ int interrupt_signal(void)
 {
 	return first_signal ? *first_signal : 0;
 }
+
+void interrupt_end(void)
+{
+	int fd = event_fd;
+
+	event_fd = -1; /* for a handler that runs in between */
+	close(fd);
+}

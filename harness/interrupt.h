@@ -7,6 +7,9 @@
 /* Catch the signals from now on; SIGPIPE is ignored. Once, before any thread starts. */
 int interrupt_setup(struct err *err);
 
+/* The program ends: nothing looks for signals any more. */
+void interrupt_end(void);
+
 /* A descriptor that becomes readable with the first signal and stays so; never read it. */
 int interrupt_fd(void);
 

@@ -176,8 +176,9 @@ static int finished(void *opaque, size_t kernel, struct trial_result *result, bo
 	int rc = store_trial(&s->store, s->session.engine, result, &s->session.repros, err) ||
 		 store_run(&s->store, s->out->json, err);
 	/* What is told is kept: whoever reads it may end us at once. */
-	log_info("%srun #%u: %s (%.1f s)", label_of(s->out, label, sizeof(label)), result->number,
-		 text.data, (double)result->end_ms / 1000);
+	if (!rc)
+		log_info("%srun #%u: %s (%.1f s)", label_of(s->out, label, sizeof(label)),
+			 result->number, text.data, (double)result->end_ms / 1000);
 	trial_result_free(result);
 	if (!rc && court->options->enough)
 		*enough = court->options->enough(court->options->opaque, court->out, court->n);

@@ -45,7 +45,9 @@ static int spawn(int life_fd, int name_fd, pid_t *pid)
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
 	posix_spawnattr_setsigmask(&attr, &none);
-	int rc = posix_spawn(pid, "/proc/self/exe", &actions, &attr, argv, environ);
+	/* By its name, where it still has one: under valgrind the link leads to valgrind. */
+	cleanup_free char *path = realpath("/proc/self/exe", NULL);
+	int rc = posix_spawn(pid, path ? path : "/proc/self/exe", &actions, &attr, argv, environ);
 	posix_spawnattr_destroy(&attr);
 	posix_spawn_file_actions_destroy(&actions);
 	return rc;

@@ -109,7 +109,9 @@ int main(int argc, char **argv)
 			opts_help(*c, stdout);
 			return close_stdout(0);
 		}
-		return close_stdout(run_command(*c, argc - 1, argv + 1));
+		int status = run_command(*c, argc - 1, argv + 1);
+		interrupt_end();
+		return close_stdout(status);
 	}
 	if (argc > 1)
 		log_error("no such command '%s'; 'kvmrepro --help' lists them",

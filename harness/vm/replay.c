@@ -139,8 +139,8 @@ static int await_go(struct replay_vm *v)
 	return 0;
 }
 
-/* Play one line of agent.log, "MS CONSOLE_BYTES FRAME" or "MS CONSOLE_BYTES !EVENT". Returns 1
- * after an event, 0 after a frame, -1 when the harness is gone or the line makes no sense. */
+/* Play one line of agent.log, "MS CONSOLE_BYTES FRAME", "MS CONSOLE_BYTES !EVENT", or, in one made
+ * by hand, "MS CONSOLE_BYTES <MAGIC FRAME" for one of another protocol. Returns 1 after an event, 0 after a frame, -1 when the harness is gone or the line makes no sense. */
 static int play_line(struct replay_vm *v, char *line)
 {
 	cleanup_buf struct buf frame = BUF_INIT;
@@ -154,10 +154,11 @@ static int play_line(struct replay_vm *v, char *line)
 	text++;
 	if (*text == '!')
 		return write(v->event_peer, text + 1, 1) == 1 ? 1 : -1;
-	buf_addf(&frame, PROTO_MAGIC " %s %s\n", v->token, text);
+	const char *magic = *text == '<' ? strsep(&text, " ") + 1 : PROTO_MAGIC;
+	buf_addf(&frame, "%s %s %s\n", magic, v->token, text ? text : "");
 	if (send_all(v->agent_peer, frame.data, frame.len))
 		return -1;
-	return is_ready(text) ? await_go(v) : 0;
+	return text && is_ready(text) ? await_go(v) : 0;
 }
 
 static void *play(void *opaque)
