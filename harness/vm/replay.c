@@ -140,7 +140,8 @@ static int await_go(struct replay_vm *v)
 }
 
 /* Play one line of agent.log, "MS CONSOLE_BYTES FRAME", "MS CONSOLE_BYTES !EVENT", or, in one made
- * by hand, "MS CONSOLE_BYTES <MAGIC FRAME" for one of another protocol. Returns 1 after an event, 0 after a frame, -1 when the harness is gone or the line makes no sense. */
+ * by hand, "MS CONSOLE_BYTES <MAGIC FRAME" for one of another protocol. Returns 1 after an event, 0
+ * after a frame, -1 when the harness is gone or the line makes no sense. */
 static int play_line(struct replay_vm *v, char *line)
 {
 	cleanup_buf struct buf frame = BUF_INIT;
