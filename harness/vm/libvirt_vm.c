@@ -13,12 +13,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CONNECT_LIMIT_MS 10000         /* QEMU opens its sockets before libvirt says it is there */
+#define CONNECT_LIMIT_MS 10000 /* QEMU opens its sockets before libvirt says it is there */
+#define REAP_MS          20
 #define GONE_LIMIT_MS    10000         /* libvirt notices a dead QEMU within 205 ms */
 #define LOG_BYTES        (1024 * 1024) /* of QEMU and its messages; a longer log is not kept */
 
@@ -114,11 +116,39 @@ static pid_t find_pid(const struct libvirt_vm *v)
 	return pid;
 }
 
+struct birth {
+	const struct libvirt_vm *v;
+	bool over; /* atomic */
+};
+
+/* A QEMU that ends before libvirt has said that it is there: nobody else reaps it, and libvirt
+ * would wait 40 s for that. */
+static void *reap_stillborn(void *opaque)
+{
+	struct birth *birth = opaque;
+	siginfo_t info = { 0 };
+
+	while (!info.si_pid && !__atomic_load_n(&birth->over, __ATOMIC_ACQUIRE)) {
+		pid_t pid = find_pid(birth->v);
+
+		if (pid && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG))
+			break;
+		poll(NULL, 0, REAP_MS);
+	}
+	return NULL;
+}
+
 static int create(struct libvirt_vm *v, const char *xml, struct err *err)
 {
 	unsigned flags = v->state->embedded ? 0 : VIR_DOMAIN_START_AUTODESTROY;
+	struct birth birth = { v, false };
+	pthread_t reaper;
 
+	bool reaping = v->state->embedded && !pthread_create(&reaper, NULL, reap_stillborn, &birth);
 	v->domain = virDomainCreateXML(v->state->conn, xml, flags | VIR_DOMAIN_START_PAUSED);
+	__atomic_store_n(&birth.over, true, __ATOMIC_RELEASE);
+	if (reaping)
+		pthread_join(reaper, NULL);
 	if (!v->domain) {
 		v->gone = true;
 		return libvirt_error(err, "libvirt cannot start the VM");

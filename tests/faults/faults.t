@@ -7,9 +7,16 @@
 
 test_kernels lean
 lean=$(tail -n 1 "$T/paths")
-# A run's own directory for temporary files: by its name all that is a run's is found.
+# A run's own directory for temporary files: by its name all that is a run's is found. It is short,
+# for a socket's name must be.
+declare -A tmps
 tmp_of() {
-	printf '%s/%s.tmp' "$T" "$1"
+	printf '%s/%s' "$T" "${tmps[$1]}"
+}
+new_tmp() {
+	tmps[$1]=${#tmps[@]}
+	mkdir "$(tmp_of "$1")"
+	printf '%s/\n' "$(tmp_of "$1")" >"$T/$1.mark"
 }
 
 # begin NAME [PREFIX...] -- ARG...: start "kvmrepro run" with its output in $T/NAME.*.
@@ -22,9 +29,8 @@ begin() {
 		shift
 	done
 	shift
-	mkdir -p "$(tmp_of "$name")"
-	tmp_of "$name" >"$T/$name.mark"
-	env TMPDIR="$(tmp_of "$name")" setsid "${prefix[@]}" "$KVMREPRO" run --out "$T/$name.d" \
+	[ -n "${tmps[$name]-}" ] || new_tmp "$name"
+	env TMPDIR="$(tmp_of "$name")/" setsid "${prefix[@]}" "$KVMREPRO" run --out "$T/$name.d" \
 		"$@" >"$T/$name.out" 2>"$T/$name.err" </dev/null &
 	pids[$name]=$!
 }
@@ -189,7 +195,8 @@ if [ "$(id -u)" -eq 0 ]; then
 	chmod 711 "$T"
 	mkdir -m 755 "$T/roots" "$T/user"
 	cp "$KVMREPRO" "$T/user/"
-	mkdir -m 777 "$(tmp_of unwritable)"
+	new_tmp unwritable
+	chmod 777 "$(tmp_of unwritable)"
 	KVMREPRO=$T/user/kvmrepro begin unwritable setpriv --reuid=65534 --regid=65534 --clear-groups -- \
 		--engine "replay:$panic" --runs 1 --out "$T/roots/x"
 	row unwritable "an --out that an ordinary user may not write" 129 'roots.*Permission denied'
@@ -202,9 +209,8 @@ if await term 'Linux version'; then kill -TERM "${pids[term]}"; fi
 row term "SIGTERM in boot" 143 'interrupted'
 
 # The master's end of the terminal goes away with the program that holds it.
-mkdir "$(tmp_of tty)"
-tmp_of tty >"$T/tty.mark"
-TMPDIR=$(tmp_of tty) python3 - "$T/tty.err" "$KVMREPRO" run --kernel "$lean" --repro create-vm \
+new_tmp tty
+TMPDIR=$(tmp_of tty)/ python3 - "$T/tty.err" "$KVMREPRO" run --kernel "$lean" --repro create-vm \
 	--runs 50 --out "$T/tty.d" >"$T/tty.out" 2>&1 <<-'END' &
 	import os, pty, sys
 	pid, fd = pty.fork()
