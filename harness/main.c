@@ -33,7 +33,8 @@ static int close_stdout(int status)
 {
 	bool failed = ferror(stdout);
 
-	if (fclose(stdout) || failed) {
+	/* Who was ended by a signal was perhaps ended with the terminal. */
+	if ((fclose(stdout) || failed) && !interrupt_signal()) {
 		log_error("cannot write standard output");
 		return EXIT_HARNESS;
 	}

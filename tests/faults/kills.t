@@ -16,7 +16,7 @@ processes() {
 	keepers
 }
 nothing_left() {
-	[ -z "$(processes)" ] && [ -z "$(find "$T" -maxdepth 1 -name 'kvmrepro-*')" ] &&
+	[ -z "$(processes)" ] && [ -z "$(find "$T" -mindepth 1 -maxdepth 1 -name 'kvmrepro-*')" ] &&
 		flock --nonblock "$T/state.lock" true
 }
 # Each trial that was told is in run.json, with a console that is whole.
@@ -49,7 +49,7 @@ for ((i = 0; i < rounds; i++)); do
 		fi
 	done
 	wait "$pid" 2>/dev/null
-	wait_for 2 nothing_left || { processes && ls -A "$T"; } | sed 's/^/# /'
+	wait_for 2 nothing_left || { processes; ls -A "$T"; } | sed 's/^/# /'
 	nothing_left || left=$((left + 1))
 	all_kept "$T/run-$i" || { lost=$((lost + 1)) && show err; }
 	told=$((told + $(grep -cE '^kvmrepro: run #[0-9]+: .* s\)$' "$T/err")))
