@@ -270,7 +270,8 @@ row endless "a line of 100 MB without an end" 0 '^all runs: OK' '.trials[0].cons
 	printf '\033]0;title\007\033[2J\0\0\377\376\300\200\n------------[ cut here ]------------\n'
 	printf 'WARNING: CPU: 1 PID: 1 at x.c:1 \033[31mbad\0fn\377+0x1/0x2\n'
 } >"$T/noise"
-recording bytes "$(stat -c %s "$T/noise")" <"$T/noise"
+noise_bytes=$(stat -c %s "$T/noise")
+recording bytes "$noise_bytes" <"$T/noise"
 replay bytes --verbose
 row bytes "NULs, escapes, invalid UTF-8, noise" 1 '^all runs: crashed: WARNING'
 ! LC_ALL=C grep -qP '[\x00-\x08\x0b-\x1f\x7f]' "$T/bytes.out" "$T/bytes.err"
