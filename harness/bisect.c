@@ -97,13 +97,19 @@ static int test(struct bisect *b, const char *hash, struct bisect_step **out, st
 
 /* ---- git ---- */
 
+/* What git's log has of the verdict on s. */
+static char *word_on(const struct bisect *b, const struct bisect_step *s)
+{
+	return xasprintf("%s %s", bisect_tree_word(b->j->fix, s->verdict), s->hash);
+}
+
 /* The revision that git chose after the one it knows as its used-th word. */
 static void recall_next(const struct bisect *b, const struct bisect_step *s,
 			struct bisect_next *next)
 {
 	*next = (struct bisect_next){
 		.want = WANT_TEST,
-		.hash = xstrdup(b->git_knows[b->used]),
+		.hash = xstrdup(strchr(b->git_knows[b->used], ' ') + 1),
 		.said = xstrdup(s->said ? s->said : ""),
 	};
 }
@@ -141,17 +147,17 @@ static int ask_next(struct bisect *b, struct bisect_step *s, struct bisect_next 
  */
 static int tell(struct bisect *b, struct bisect_step *s, struct bisect_next *next, struct err *err)
 {
-	cleanup_free char *changes = changes_path(b);
+	cleanup_free char *changes = changes_path(b), *word = word_on(b, s);
 	bool known = b->used < b->n_git_knows;
 
 	s->told = true;
 	if (bisect_journal_store(b->j, err))
 		return -1;
-	if (known && strcmp(b->git_knows[b->used], s->hash))
+	if (known && strcmp(b->git_knows[b->used], word))
 		return err_set(err, ERR_INPUT,
-			       "%s: the bisection there has a word on %.12s where ours has %.12s: "
+			       "%s: the bisection there says '%s' where ours says '%s': "
 			       "end it with 'git bisect reset'",
-			       b->j->tree, b->git_knows[b->used], s->hash);
+			       b->j->tree, b->git_knows[b->used], word);
 	b->used += known;
 	if (known)
 		return next ? ask_next(b, s, next, err) : 0;
@@ -169,7 +175,8 @@ static bool is_ours(const struct bisect *b, long rounds)
 	for (size_t i = 0; i < b->j->n_steps && at < b->n_git_knows; i++) {
 		if (!bisect_step_told(&b->j->steps[i], rounds))
 			continue;
-		if (strcmp(b->git_knows[at], b->j->steps[i].hash))
+		cleanup_free char *word = word_on(b, &b->j->steps[i]);
+		if (strcmp(b->git_knows[at], word))
 			return false;
 		at++;
 	}

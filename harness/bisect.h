@@ -28,7 +28,7 @@ struct bisect_config {
 struct bisect {
 	const struct bisect_config *config;
 	struct bisect_journal *j;
-	char **git_knows; /* revisions on which git had a word when we began, n_git_knows of them */
+	char **git_knows; /* what git had been told when we began, "WORD HASH" each; n_git_knows */
 	size_t n_git_knows, used;
 	unsigned steps_left; /* about, by git */
 };

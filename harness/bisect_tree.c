@@ -203,13 +203,14 @@ int bisect_tree_replay(const char *tree, const char *path, const char *changes, 
 	return git(tree, NULL, NULL, err, "bisect", "replay", path);
 }
 
-/* "git bisect good HASH" */
-static const char *told_hash(const char *line)
+/* "good HASH" in "git bisect good HASH" */
+static const char *told_word(const char *line)
 {
 	if (strncmp(line, COMMAND, strlen(COMMAND)))
 		return NULL;
-	const char *hash = strchr(line + strlen(COMMAND), ' ');
-	return hash && hash_len(hash + 1) ? hash + 1 : NULL;
+	line += strlen(COMMAND);
+	const char *hash = strchr(line, ' ');
+	return hash && hash_len(hash + 1) ? line : NULL;
 }
 
 /* Whether line is want, which ends with a newline. Arguments need not be quoted. */
@@ -223,7 +224,7 @@ static bool same_command(const char *line, const char *want)
 	}
 }
 
-/* The hashes that git's log has a word on. false: it was not begun as we do. */
+/* The words that git's log has. false: it was not begun as we do. */
 static bool read_log(char *log, const char *start, char ***told, size_t *n)
 {
 	bool ours = false;
@@ -232,11 +233,11 @@ static bool read_log(char *log, const char *start, char ***told, size_t *n)
 	for (char *l = strtok_r(log, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
 		if (!strncmp(l, COMMAND "start", strlen(COMMAND "start")))
 			ours = same_command(l, start);
-		const char *hash = told_hash(l);
-		if (!hash)
+		const char *word = told_word(l);
+		if (!word)
 			continue;
 		*told = xrealloc(*told, (*n + 1) * sizeof(**told));
-		(*told)[(*n)++] = xstrdup(hash);
+		(*told)[(*n)++] = xstrdup(word);
 	}
 	return ours;
 }

@@ -62,9 +62,9 @@ int bisect_tree_replay(const char *tree, const char *path, const char *changes, 
 const char *bisect_tree_word(bool fix, enum verdict verdict);
 
 /*
- * The bisection that runs in tree, if it was begun as bisect_tree_start() does: the hashes on which
- * it has a word, in their order, and in *start what it will go back to. *start is NULL if none runs
- * or it was begun otherwise: by somebody else. The caller frees all.
+ * The bisection that runs in tree, if it was begun as bisect_tree_start() does: what it was told,
+ * each as "WORD HASH", in their order, and in *start what it will go back to. *start is NULL if
+ * none runs or it was begun otherwise: by somebody else. The caller frees all.
  */
 int bisect_tree_running(const char *tree, bool fix, char ***told, size_t *n, char **start,
 			struct err *err);
