@@ -68,11 +68,13 @@ static size_t take_fds(struct msghdr *msg, int *fds)
 {
 	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
 
-	if (!c || c->cmsg_type != SCM_RIGHTS || (msg->msg_flags & MSG_CTRUNC))
+	if (!c || c->cmsg_type != SCM_RIGHTS)
 		return 0;
 	size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 	memcpy(fds, CMSG_DATA(c), n * sizeof(int));
 	fds[n] = -1;
+	while (n && (msg->msg_flags & MSG_CTRUNC))
+		close(fds[--n]);
 	return n;
 }
 
@@ -339,9 +341,11 @@ int cage_recv(struct cage *cage, int64_t limit_ms, size_t max_bytes, struct wire
 
 	if (await(cage, limit_ms, err))
 		return -1;
-	int rc = wire_recv(cage->fd, max_bytes > least ? max_bytes : least, in, err);
+	int rc = wire_recv(cage->fd, cage->stop_fd, max_bytes > least ? max_bytes : least, in, err);
 	if (!rc)
 		return tell_end(cage, err);
+	if (rc < 0 && err->kind == ERR_INTERRUPTED)
+		return -1;
 	if (rc < 0)
 		return err_context(err, "the reader of %s", helper.roles[cage->role].name);
 	return in->type == TYPE_ERROR ? told_error(cage, in, err) : 0;
@@ -366,7 +370,7 @@ int cage_ask(unsigned role, const int *fds, size_t n_fds, const struct buf *requ
 
 int cage_hear(int fd, struct wire *in, struct err *err)
 {
-	int rc = wire_recv(fd, REQUEST_BYTES, in, err);
+	int rc = wire_recv(fd, -1, REQUEST_BYTES, in, err);
 
 	return rc < 0 ? -1 : rc ? 0 : err_set(err, ERR_HARNESS, "the harness is gone");
 }

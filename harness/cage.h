@@ -59,7 +59,8 @@ struct cage {
 int cage_start(unsigned role, const int *fds, size_t n_fds, struct cage *out, struct err *err);
 
 /*
- * Its next message, with a body of at most max_bytes, within limit_ms (-1: however long it takes).
+ * Its next message, with a body of at most max_bytes; its first byte within limit_ms (-1: however
+ * long it takes).
  * ERR_INTERRUPTED if stop_fd became readable. An error that the reader itself tells is returned as
  * if it had happened here; its end is one too, and says how it ended.
  */

@@ -2,6 +2,7 @@
 #include "wire.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -136,14 +137,31 @@ bool wire_ok(const struct wire *in)
 	return !in->bad && in->at == in->body.len;
 }
 
+/* Who sends half a message must not hold us. */
+static int await(int fd, int stop_fd, struct err *err)
+{
+	struct pollfd p[] = {
+		{ .fd = fd, .events = POLLIN },
+		{ .fd = stop_fd, .events = POLLIN },
+	};
+
+	while (stop_fd >= 0 && poll(p, 2, -1) < 0)
+		if (errno != EINTR)
+			return err_errno(err, ERR_HARNESS, "poll");
+	return p[1].revents ? err_set(err, ERR_INTERRUPTED, "interrupted") : 0;
+}
+
 /* len bytes into out: 1, or 0 at the end of the stream before the first one. */
-static int read_all(int fd, struct buf *out, size_t len, struct err *err)
+static int read_all(int fd, int stop_fd, struct buf *out, size_t len, struct err *err)
 {
 	char chunk[65536];
 	size_t got = 0;
 
 	while (got < len) {
 		size_t want = len - got < sizeof(chunk) ? len - got : sizeof(chunk);
+
+		if (await(fd, stop_fd, err))
+			return -1;
 		ssize_t n = read(fd, chunk, want);
 
 		if (n < 0 && errno == EINTR)
@@ -161,12 +179,12 @@ static int read_all(int fd, struct buf *out, size_t len, struct err *err)
 	return 1;
 }
 
-int wire_recv(int fd, size_t max_bytes, struct wire *in, struct err *err)
+int wire_recv(int fd, int stop_fd, size_t max_bytes, struct wire *in, struct err *err)
 {
 	struct wire_head head;
 
 	wire_free(in);
-	int rc = read_all(fd, &in->body, sizeof(head), err);
+	int rc = read_all(fd, stop_fd, &in->body, sizeof(head), err);
 	if (rc <= 0)
 		return rc;
 	memcpy(&head, in->body.data, sizeof(head));
@@ -175,7 +193,7 @@ int wire_recv(int fd, size_t max_bytes, struct wire *in, struct err *err)
 		return err_set(err, ERR_HARNESS, "a message of %u bytes, and %zu is the limit",
 			       head.body_bytes, max_bytes);
 	in->type = head.type;
-	rc = read_all(fd, &in->body, head.body_bytes, err);
+	rc = read_all(fd, stop_fd, &in->body, head.body_bytes, err);
 	if (!rc && head.body_bytes)
 		return err_set(err, ERR_HARNESS, "a message between processes is cut short");
 	return rc < 0 ? -1 : 1;

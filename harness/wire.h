@@ -61,7 +61,8 @@ void wire_bytes(struct wire *in, size_t max_bytes, struct buf *out);
 bool wire_ok(const struct wire *in);
 
 /* Receive one message; a body over max_bytes is an error. 1 when it came, 0 at the end of the
- * stream before its first byte, -1 on error. fd blocks. */
-int wire_recv(int fd, size_t max_bytes, struct wire *in, struct err *err);
+ * stream before its first byte, -1 on error; ERR_INTERRUPTED when stop_fd (-1: none) became
+ * readable first, whatever of the message there was. fd blocks. */
+int wire_recv(int fd, int stop_fd, size_t max_bytes, struct wire *in, struct err *err);
 
 #endif

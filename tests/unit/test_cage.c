@@ -3,11 +3,13 @@
 #include "base/cleanup.h"
 #include "cage.h"
 
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <cmocka.h>
 
@@ -88,6 +90,12 @@ static int serve_half(int fd, const int *fds, struct err *err)
 	return write(fd, "\1\0\0\0", 4) == 4 ? 0 : err_set(err, ERR_HARNESS, "write");
 }
 
+/* Half a message, and then nothing. */
+static int serve_stall(int fd, const int *fds, struct err *err)
+{
+	return serve_half(fd, fds, err) ? -1 : serve_silence(fd, fds, err);
+}
+
 /* An error of a kind that no reader may give. */
 static int serve_bad_kind(int fd, const int *fds, struct err *err)
 {
@@ -105,6 +113,7 @@ enum {
 	SILENCE,
 	FLOOD,
 	HALF,
+	STALL,
 	BAD_KIND
 };
 
@@ -120,6 +129,7 @@ static const struct cage_role roles[] = {
 	[SILENCE] = { .name = "silence", .serve = serve_silence },
 	[FLOOD] = { .name = "floods", .serve = serve_flood },
 	[HALF] = { .name = "halves", .serve = serve_half },
+	[STALL] = { .name = "stalls", .serve = serve_stall },
 	[BAD_KIND] = { .name = "kinds", .serve = serve_bad_kind },
 };
 
@@ -210,6 +220,29 @@ static void test_silence(void **state)
 	cage_stop(&cage);
 }
 
+/* Nor can one hold us in the middle of a message. */
+static void test_stall(void **state)
+{
+	cleanup_cage struct cage cage = { 0 };
+	cleanup_wire struct wire in = WIRE_INIT;
+	struct err err;
+	char half[4];
+
+	(void)state;
+	assert_int_equal(cage_start(STALL, NULL, 0, &cage, &err), 0);
+	cage.stop_fd = eventfd(0, EFD_CLOEXEC);
+	assert_int_equal(recv(cage.fd, half, sizeof(half), MSG_PEEK), sizeof(half));
+	pid_t pid = fork();
+	if (!pid) {
+		poll(NULL, 0, 50);
+		_exit(eventfd_write(cage.stop_fd, 1));
+	}
+	assert_int_equal(cage_recv(&cage, -1, 10, &in, &err), -1);
+	assert_int_equal(err.kind, ERR_INTERRUPTED);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close(cage.stop_fd);
+}
+
 /* It goes with the harness, even if that is killed. */
 static void test_orphan(void **state)
 {
@@ -261,7 +294,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lies),        cmocka_unit_test(test_talk),
 		cmocka_unit_test(test_descriptors), cmocka_unit_test(test_silence),
-		cmocka_unit_test(test_orphan),      cmocka_unit_test(test_no_helper),
+		cmocka_unit_test(test_stall),       cmocka_unit_test(test_orphan),
+		cmocka_unit_test(test_no_helper),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

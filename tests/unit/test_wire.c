@@ -185,7 +185,7 @@ static void test_recv(void **state)
 		assert_int_equal(write(ends[1], &rows[i].head, WIRE_HEAD_BYTES), WIRE_HEAD_BYTES);
 		assert_int_equal(write(ends[1], "xxxxx", rows[i].sent), (int)rows[i].sent);
 		close(ends[1]);
-		assert_int_equal(wire_recv(ends[0], rows[i].max, &in, &err), rows[i].rc);
+		assert_int_equal(wire_recv(ends[0], -1, rows[i].max, &in, &err), rows[i].rc);
 		if (rows[i].why)
 			assert_non_null(strstr(err.msg, rows[i].why));
 		close(ends[0]);
@@ -201,7 +201,7 @@ static void test_end(void **state)
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
 	close(ends[1]);
-	assert_int_equal(wire_recv(ends[0], 4, &in, &err), 0);
+	assert_int_equal(wire_recv(ends[0], -1, 4, &in, &err), 0);
 	close(ends[0]);
 }
 
