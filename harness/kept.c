@@ -242,16 +242,25 @@ bool kept_find(const struct trial_config *config, const char *key, const char *c
 	return false;
 }
 
+/* Whether it is gone. */
+static bool drop(const char *states, const char *key)
+{
+	cleanup_free char *path = xasprintf("%s/%s", states, key);
+	struct err err;
+
+	if (!fs_rmtree(path, &err))
+		return true;
+	log_error("%s", err.msg);
+	return false;
+}
+
 void kept_drop(const char *key)
 {
 	cleanup_free char *states = NULL;
 	struct err err;
 
-	if (states_dir(&states, &err))
-		return;
-	cleanup_free char *path = xasprintf("%s/%s", states, key);
-	if (fs_rmtree(path, &err))
-		log_error("%s", err.msg);
+	if (!states_dir(&states, &err))
+		drop(states, key);
 }
 
 /* ---- adding ---- */
@@ -285,8 +294,8 @@ static int64_t survey(const char *states, const char *but, char **oldest)
 
 	while (dir && (e = readdir(dir))) {
 		cleanup_free char *path = xasprintf("%s/%s", states, e->d_name);
-		cleanup_fd int fd =
-			openat(dirfd(dir), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+		cleanup_fd int fd = openat(dirfd(dir), e->d_name,
+					   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 		if (e->d_name[0] == '.' || fd < 0 || fstat(fd, &st))
 			continue;
@@ -307,12 +316,12 @@ static int64_t survey(const char *states, const char *but, char **oldest)
 
 static void make_room(const char *states, const char *but)
 {
-	for (;;) {
+	for (bool gone = true; gone;) {
 		cleanup_free char *oldest = NULL;
 
 		if (survey(states, but, &oldest) <= KEPT_LIMIT_BYTES || !oldest)
 			return;
-		kept_drop(oldest);
+		gone = drop(states, oldest);
 	}
 }
 
