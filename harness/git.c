@@ -134,8 +134,11 @@ static int collect(struct collector *c, struct err *err)
 		{ .fd = interrupt_signal() ? -1 : interrupt_fd(), .events = POLLIN },
 	};
 
-	if (pid_fd < 0)
-		return err_errno(err, ERR_HARNESS, "pidfd_open");
+	if (pid_fd < 0) {
+		err_errno(err, ERR_HARNESS, "pidfd_open");
+		kill(-c->pid, SIGKILL); /* or it would wait for us to read */
+		return -1;
+	}
 	for (bool ended = false; !ended;) {
 		if (poll(fds, 4, c->deadline_ms ? POLL_MS : -1) < 0)
 			continue;
