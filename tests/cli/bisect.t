@@ -127,4 +127,31 @@ check "log.showSignature: git prints more than the subject" \
 bisect --build false --out "$T/signed"
 check "log.showSignature: the subject is the commit's" jq -e '.steps[0].subject == "change 4"' "$T/signed/journal.json"
 
+# Killed while it went back, before git had heard of it: git's "good" on a revision is not our "bad", though the same
+# revisions stand in the same order.
+back=$T/back
+scratch_repo "$back" a b c d e
+revision() {
+	git -C "$back" rev-parse "main~$1"
+}
+run "$KVMREPRO" bisect --tree "$back" --good main~4 --bad main --build false --out "$T/went-back"
+jq --arg bad "$(revision 0)" --arg good "$(revision 4)" --arg culprit "$(revision 2)" --arg parent "$(revision 3)" '
+	.steps[0] as $any
+	| def step($hash; $verdict): $any + { hash: $hash, build_failure: null, signature: ($hash + $verdict), judged: true,
+		verdict: $verdict, runs: 3, hits: (if $verdict == "bad" then 3 else 0 end) };
+	.steps = [step($bad; "bad"), step($good; "good"), step($culprit; "bad"),
+		step($parent; "good") + { withdrawn: 1 }, step($parent; "bad") + { again: 1 }]
+	| .rounds = 1 | .end = null | .status = 0 | .confirmed = "confirmed: by hand\n"' \
+	"$T/went-back/journal.json" >"$T/journal.json"
+cp "$T/journal.json" "$T/went-back/journal.json"
+git -C "$back" bisect start >/dev/null
+git -C "$back" bisect bad main >/dev/null
+for word in "good main~4" "bad main~2" "good main~3"; do
+	# shellcheck disable=SC2086 # two words
+	git -C "$back" bisect $word >/dev/null
+done
+run "$KVMREPRO" bisect --resume --out "$T/went-back"
+status_is 0 "killed while it went back: --resume ends well"
+out_like "^first bad commit: $(revision 3) " "killed while it went back: git hears the new verdict"
+
 done_testing
