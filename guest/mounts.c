@@ -13,6 +13,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -172,10 +173,9 @@ void mounts_hide_devices(void)
 
 void mounts_private(void)
 {
-	/* Together less than there is: what fills them must not leave the kernel without memory. */
 	mount("proc", "/proc", "proc", 0, "");
-	mount("tmpfs", "/tmp", "tmpfs", 0, "size=40%");
-	mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=20%");
+	mount("tmpfs", "/tmp", "tmpfs", 0, "size=30%");
+	mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=10%");
 	mount("mqueue", "/dev/mqueue", "mqueue", 0, "");
 }
 
@@ -197,12 +197,28 @@ static int bind_program(const char *program, const char *name)
 	return mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL);
 }
 
+/* A tenth of the memory, in this IPC namespace. */
+static void limit_shared_memory(void)
+{
+	struct sysinfo info = { 0 };
+	char pages[32];
+
+	sysinfo(&info);
+	snprintf(pages, sizeof(pages), "%lu\n",
+		 info.totalram / 10 * info.mem_unit / (unsigned long)sysconf(_SC_PAGESIZE));
+	write_file("/proc/sys/kernel/shmall", pages);
+}
+
+/*
+ * Memory that no process owns stays when the kernel has killed all processes for it, and then it
+ * panics: so all of it together is far less than there is.
+ */
 int mounts_own_root(const char *program, const char *name)
 {
 	static const char root[] = "/kvmrepro/root";
 
 	mkdir(root, 0755);
-	if (mount("tmpfs", root, "tmpfs", 0, "size=10%,mode=0755") &&
+	if (mount("tmpfs", root, "tmpfs", 0, "size=5%,mode=0755") &&
 	    mount("ramfs", root, "ramfs", 0, "mode=0755"))
 		return -errno;
 	if (chdir(root) || mkdir("dev", 0755) || mkdir("sys", 0755) || mkdir("proc", 0755) ||
@@ -211,5 +227,6 @@ int mounts_own_root(const char *program, const char *name)
 	    mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/"))
 		return -errno;
 	mounts_private();
+	limit_shared_memory();
 	return 0;
 }
