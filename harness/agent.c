@@ -45,7 +45,7 @@ static ssize_t decode(char *s)
 	return to - s;
 }
 
-static bool is_name(const char *s)
+bool agent_name_ok(const char *s)
 {
 	return *s && !s[strspn(s, "abcdefghijklmnopqrstuvwxyz_")];
 }
@@ -62,7 +62,7 @@ static bool same_token(const char *a, const char *token)
 	return !diff;
 }
 
-static enum agent_verb find_verb(const char *text)
+enum agent_verb agent_verb_of(const char *text)
 {
 	for (size_t i = 0; i < AGENT_UNKNOWN; i++)
 		if (!strcmp(verbs[i], text))
@@ -82,7 +82,7 @@ static int parse_fields(char *rest, struct agent_frame *frame)
 			return 1;
 		*value++ = '\0';
 		ssize_t len = decode(value);
-		if (len < 0 || !is_name(word))
+		if (len < 0 || !agent_name_ok(word))
 			return 1;
 		frame->fields[frame->n_fields++] = (struct agent_field){ word, value, (size_t)len };
 	}
@@ -107,9 +107,9 @@ int agent_frame_parse(char *line, size_t len, const char *token, struct agent_fr
 		return err_set(err, ERR_HARNESS, "the guest's init speaks '%s', not " PROTO_MAGIC,
 			       magic);
 	frame->verb_text = strsep(&rest, " ");
-	if (!is_name(frame->verb_text))
+	if (!agent_name_ok(frame->verb_text))
 		return 1;
-	frame->verb = find_verb(frame->verb_text);
+	frame->verb = agent_verb_of(frame->verb_text);
 	return parse_fields(rest, frame);
 }
 
@@ -261,17 +261,17 @@ int agent_next(struct agent *agent, struct agent_frame *frame, struct err *err)
 	}
 }
 
-int agent_go(struct agent *agent, const char *seed, const char *run, struct err *err)
+int agent_go(int fd, const char *token, const char *seed, const char *run, struct err *err)
 {
 	cleanup_buf struct buf line = BUF_INIT;
 
-	buf_addf(&line, PROTO_MAGIC " %s go", agent->token);
+	buf_addf(&line, PROTO_MAGIC " %s go", token);
 	agent_frame_add_field(&line, "seed", seed, strlen(seed));
 	if (run)
 		agent_frame_add_field(&line, "run", run, strlen(run));
 	buf_addc(&line, '\n');
 	/* Far less than a socket buffers: a short write means that the guest is not reading. */
-	ssize_t n = send(agent->fd, line.data, line.len, MSG_NOSIGNAL);
+	ssize_t n = send(fd, line.data, line.len, MSG_NOSIGNAL);
 	if (n != (ssize_t)line.len)
 		return err_errno(err, ERR_HARNESS, "agent line");
 	return 0;

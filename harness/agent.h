@@ -50,6 +50,10 @@ struct agent_frame {
 int agent_frame_parse(char *line, size_t len, const char *token, struct agent_frame *frame,
 		      struct err *err);
 
+/* Whether it can be a verb or a key; which verb it is. */
+bool agent_name_ok(const char *name);
+enum agent_verb agent_verb_of(const char *name);
+
 /* The field's value, or NULL; as a whole number (decimal), or fallback where absent or bad. */
 const char *agent_frame_get(const struct agent_frame *frame, const char *key);
 const struct agent_field *agent_frame_field(const struct agent_frame *frame, const char *key);
@@ -77,7 +81,7 @@ bool agent_eof(const struct agent *agent);
 /* How many lines were no frames. */
 uint64_t agent_noise(const struct agent *agent);
 
-/* Tell init to begin: seed in hex, run: "0,2,5" or NULL for all. */
-int agent_go(struct agent *agent, const char *seed, const char *run, struct err *err);
+/* Tell init on the agent line fd to begin: seed in hex, run: "0,2,5" or NULL for all. */
+int agent_go(int fd, const char *token, const char *seed, const char *run, struct err *err);
 
 #endif

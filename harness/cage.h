@@ -53,6 +53,7 @@ struct cage {
 	int fd;
 	int stop_fd; /* what ends waiting for it when readable; -1: nothing */
 	unsigned role;
+	bool told; /* the last error is what the reader itself said */
 };
 
 /* Start the reader roles[role], with copies of fds. May be called from several threads. */
@@ -66,7 +67,10 @@ int cage_start(unsigned role, const int *fds, size_t n_fds, struct cage *out, st
  */
 int cage_recv(struct cage *cage, int64_t limit_ms, size_t max_bytes, struct wire *in,
 	      struct err *err);
-int cage_send(struct cage *cage, uint32_t type, const struct buf *body, struct err *err);
+/* Whether it has said something, or ended. */
+bool cage_ready(const struct cage *cage);
+/* That it has ended is found by who receives. */
+void cage_send(struct cage *cage, uint32_t type, const struct buf *body);
 
 /* The error for a message that makes no sense. */
 int cage_bad(unsigned role, struct err *err);

@@ -16,6 +16,10 @@ struct confine_limits {
 	bool writes_file;      /* a regular file that is open may grow; else it may not */
 };
 
+/* In the environment, whatever its value: nothing is limited. For valgrind, which needs calls of
+ * its own. */
+#define CONFINE_OFF "KVMREPRO_UNCONFINED"
+
 /*
  * Enter the cage, for good: resource limits, no new privileges, Landlock without any right where
  * the kernel has it, and a seccomp filter that ends the process (SIGSYS) at any system call but

@@ -5,19 +5,16 @@
 #include "console.h"
 
 #include "base/buf.h"
-#include "base/cleanup.h"
 #include "base/clock.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <zlib.h>
 
-#define CHUNK_BYTES  65536
-#define TURN_BYTES   (1024 * 1024)
-#define LINE_BYTES   256  /* enough of a line to know what halted() looks for */
-#define LIVE_BYTES   1024 /* a longer line is shown in pieces */
-#define KEEP_REPORTS 8
+#define CHUNK_BYTES 65536
+#define LINE_BYTES  256 /* enough of a line to know what halted() looks for */
 
 struct console {
 	int fd;
@@ -26,35 +23,25 @@ struct console {
 	int64_t last_ms;
 	struct oops *oops;
 	gzFile gz;
-	char *path, *tmp;
 	char line[LINE_BYTES]; /* the last whole line, for console_halted() */
 	char partial[LINE_BYTES];
 	size_t partial_len;
-	char *live;
-	struct buf live_line;
+	struct buf *live;
 	char chunk[CHUNK_BYTES];
 };
 
-int console_open(int fd, const char *path, const char *live, struct console **out, struct err *err)
+int console_open(int fd, int file_fd, struct buf *live, struct console **out, struct err *err)
 {
-	cleanup_free char *tmp = xasprintf("%s.tmp", path);
-	cleanup_fd int file = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	gzFile gz = gzdopen(file_fd, "wb1");
 
-	if (file < 0)
-		return err_errno(err, ERR_HARNESS, "%s", tmp);
-	gzFile gz = gzdopen(file, "wb1");
 	if (!gz)
-		return err_set(err, ERR_HARNESS, "%s: zlib cannot start", path);
-	steal_fd(file);
+		return err_set(err, ERR_HARNESS, "zlib cannot start");
 	struct console *c = xcalloc(1, sizeof(*c));
 	c->fd = fd;
 	c->gz = gz;
-	c->path = xstrdup(path);
-	c->tmp = steal(tmp);
-	c->oops = oops_new(KEEP_REPORTS);
+	c->oops = oops_new(CONSOLE_REPORTS);
 	c->last_ms = clock_ms();
-	c->live = live ? xstrdup(live) : NULL;
-	c->live_line = (struct buf)BUF_INIT;
+	c->live = live;
 	*out = c;
 	return 0;
 }
@@ -78,36 +65,15 @@ static void track_lines(struct console *c, const char *data, size_t len)
 	}
 }
 
-static void show_line(struct console *c)
-{
-	cleanup_buf struct buf out = BUF_INIT;
-
-	buf_addf(&out, "%s| ", c->live);
-	buf_add_escaped(&out, c->live_line.data, c->live_line.len);
-	buf_addc(&out, '\n');
-	fwrite(out.data, 1, out.len, stderr);
-	buf_clear(&c->live_line);
-}
-
-static void show(struct console *c, const char *data, size_t len)
-{
-	for (size_t i = 0; i < len; i++) {
-		if (data[i] == '\n' || c->live_line.len == LIVE_BYTES)
-			show_line(c);
-		if (data[i] != '\n' && data[i] != '\r')
-			buf_addc(&c->live_line, data[i]);
-	}
-}
-
 static int take(struct console *c, size_t len, struct err *err)
 {
 	oops_feed(c->oops, c->chunk, len);
 	track_lines(c, c->chunk, len);
 	if (c->live)
-		show(c, c->chunk, len);
+		buf_add(c->live, c->chunk, len);
 	c->bytes += len;
 	if (gzwrite(c->gz, c->chunk, (unsigned)len) != (int)len)
-		return err_errno(err, ERR_HARNESS, "%s", c->tmp);
+		return err_errno(err, ERR_HARNESS, "it cannot be written");
 	return 0;
 }
 
@@ -115,7 +81,7 @@ int console_read(struct console *console, struct err *err)
 {
 	size_t got = 0;
 
-	while (got < TURN_BYTES && !console->eof) {
+	while (got < CONSOLE_TURN_BYTES && !console->eof) {
 		ssize_t n = read(console->fd, console->chunk, sizeof(console->chunk));
 
 		if (n < 0 && errno == EINTR)
@@ -169,17 +135,9 @@ int console_close(struct console *console, struct err *err)
 {
 	int rc = 0;
 
-	if (console->live && console->live_line.len)
-		show_line(console);
-	if (gzclose(console->gz) != Z_OK || rename(console->tmp, console->path))
-		rc = err_errno(err, ERR_HARNESS, "%s", console->path);
-	if (rc)
-		unlink(console->tmp);
+	if (gzclose(console->gz) != Z_OK)
+		rc = err_errno(err, ERR_HARNESS, "it cannot be written");
 	oops_free(console->oops);
-	buf_free(&console->live_line);
-	free(console->live);
-	free(console->path);
-	free(console->tmp);
 	free(console);
 	return rc;
 }

@@ -1,24 +1,31 @@
-/* The kernel's console: bytes of ttyS0 to the classifier, the evidence and, escaped, the user. */
+/* The kernel's console: bytes of ttyS0 to the classifier and the evidence. This is a reader's work
+ * (read_trial.h). */
 #ifndef CONSOLE_H
 #define CONSOLE_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "oops/oops.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Bytes that are read at once, and a little more. */
+#define CONSOLE_TURN_BYTES (1024 * 1024)
+
+/* Reports that are kept at once; those that do not count are dropped to make room. */
+#define CONSOLE_REPORTS 32
+
 struct console;
 
 /*
- * Read from fd, which stays the caller's and is non-blocking. path: where the console is kept,
- * compressed (gzip); it appears there only with console_close(). live: what to put before each
- * line shown on standard error ("#3"), or NULL to show none.
+ * Read from fd, which stays the caller's and is non-blocking. file_fd: an empty file that takes the
+ * console, compressed (gzip). live: takes what comes, as it is, for who shows it; or NULL.
  */
-int console_open(int fd, const char *path, const char *live, struct console **out, struct err *err);
+int console_open(int fd, int file_fd, struct buf *live, struct console **out, struct err *err);
 
-/* Take what has arrived, at most 1 MiB a call. Returns 1 when bytes came, 0 when none, -1 on
- * error. */
+/* Take what has arrived, about CONSOLE_TURN_BYTES a call. Returns 1 when bytes came, 0 when none,
+ * -1 on error. */
 int console_read(struct console *console, struct err *err);
 
 /* Nothing more will come. */
@@ -34,7 +41,7 @@ bool console_halted(const struct console *console);
 /* The classifier that has been fed with it all; lives as long as the console. */
 struct oops *console_oops(struct console *console);
 
-/* Put the evidence in its place and free all. */
+/* End the evidence, close its file, and free all. */
 int console_close(struct console *console, struct err *err);
 
 #endif

@@ -90,10 +90,8 @@ int read_log_start(int file_fd, bool all, bool text, struct cage *out, struct er
 	wire_put_u64(&request, text);
 	if (cage_start(READER_LOG, &file_fd, 1, out, err))
 		return -1;
-	if (!cage_send(out, 0, &request, err))
-		return 0;
-	cage_stop(out);
-	return -1;
+	cage_send(out, 0, &request);
+	return 0;
 }
 
 int read_log_next(struct cage *cage, struct oops_report *out, struct err *err)

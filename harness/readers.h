@@ -20,6 +20,7 @@ enum reader {
 	READER_MODINFO,
 	READER_MODULE,
 	READER_MODULES,
+	READER_TRIAL,
 };
 
 /* The table for cage_setup(), by enum reader. */

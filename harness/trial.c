@@ -1,15 +1,14 @@
 /*
- * One trial. A loop over four descriptors (console, agent, events, interruption) that ends when
- * something decides the outcome: a crash report, the agent's words, the VM's own end, a limit.
+ * One trial. A loop over three descriptors (what the reader tells of console and agent, events,
+ * interruption) that ends when something decides the outcome: a crash report, the agent's words,
+ * the VM's own end, a limit.
  * What decides first is only pending until the console has fallen quiet: the kernel's report is
  * better evidence than a reset or a lost line, and may be a moment behind them.
  */
 #include "trial.h"
 
-#include "agent.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "console.h"
 #include "interrupt.h"
 #include "trial_frames.h"
 #include "trial_report.h"
@@ -33,7 +32,7 @@
 #define TURN_MS           1000   /* how long a turn waits at most */
 #define STALL_MS          3000   /* and how much longer it may take before it is told */
 #define MAX_PUT_OFF       1000   /* turns */
-#define FRAMES_A_TURN     256    /* so that an agent's flood does not starve the console */
+#define MESSAGES_A_TURN   256    /* so that a flood does not starve the rest */
 
 void trial_random_hex(char *out, size_t bytes)
 {
@@ -64,42 +63,78 @@ void trial_pend_host(struct trial *t, const char *why, int64_t quiet_ms)
 	trial_pend(t, OUTCOME_INFRA, why, quiet_ms);
 }
 
-static int take_console(struct trial *t, struct err *err)
+int trial_lose(struct trial *t, const struct err *why, struct err *err)
 {
-	int rc = console_read(t->console, err);
+	if (why->kind == ERR_INTERRUPTED || t->reader.cage.told) {
+		*err = *why;
+		return -1;
+	}
+	free(t->result->outcome.title);
+	t->lost = true;
+	t->pending = t->result->host_fault = false;
+	t->crash_ms = 0;
+	trial_pend(t, OUTCOME_INFRA, why->msg, 0);
+	return 0;
+}
 
-	if (rc > 0)
+/* 1: there was one. */
+static int take_message(struct trial *t, bool wait, struct err *err)
+{
+	cleanup_wire struct wire in = WIRE_INIT;
+	enum read_trial_event event;
+	struct agent_frame frame;
+	struct err why;
+	int rc = read_trial_next(&t->reader, wait, &in, &event, &frame, &why);
+
+	if (rc < 0)
+		return trial_lose(t, &why, err);
+	if (!rc)
+		return 0;
+	switch (event) {
+	case READ_TRIAL_STATE:
 		trial_watch_report(t);
+		break;
+	case READ_TRIAL_FRAME:
+		trial_log_frame(t, &frame);
+		trial_frame(t, &frame);
+		break;
+	case READ_TRIAL_BAD:
+		trial_pend(t, OUTCOME_INFRA, why.msg, 0);
+		break;
+	}
+	return 1;
+}
+
+static int take_messages(struct trial *t, struct err *err)
+{
+	int rc = 1;
+
+	for (int i = 0; rc > 0 && i < MESSAGES_A_TURN; i++)
+		rc = take_message(t, false, err);
 	return rc < 0 ? -1 : 0;
 }
 
-static int take_frames(struct trial *t, struct err *err)
+int trial_catch_up(struct trial *t, enum read_trial_order order, struct err *err)
 {
-	struct agent_frame frame;
-	struct err why;
-	int rc = 0;
-
-	for (int i = 0; i < FRAMES_A_TURN; i++) {
-		rc = agent_next(t->agent, &frame, &why);
-		if (rc <= 0)
-			break;
-		/* What the kernel printed before this frame must be seen before it. */
-		if (take_console(t, err))
+	if (!t->lost)
+		read_trial_ask(&t->reader, order);
+	while (!t->lost && t->reader.asked)
+		if (take_message(t, true, err) < 0)
 			return -1;
-		trial_log_frame(t, &frame);
-		trial_frame(t, &frame);
-	}
-	t->frames_left = rc > 0;
-	if (rc < 0)
-		trial_pend(t, OUTCOME_INFRA, why.msg, 0);
-	if (t->say_go && !t->crash_ms && !t->pending) {
-		t->say_go = false;
-		t->phase = PHASE_RUN;
-		trial_random_hex(t->result->seed, 32);
-		if (agent_go(t->agent, t->result->seed, NULL, &why))
-			trial_pend_host(t, why.msg, SETTLE_QUIET_MS);
-	}
 	return 0;
+}
+
+static void say_go(struct trial *t)
+{
+	struct err why;
+
+	if (!t->say_go || t->crash_ms || t->pending)
+		return;
+	t->say_go = false;
+	t->phase = PHASE_RUN;
+	trial_random_hex(t->result->seed, 32);
+	if (agent_go(t->vm->agent_fd, t->token, t->result->seed, NULL, &why))
+		trial_pend_host(t, why.msg, SETTLE_QUIET_MS);
 }
 
 static void take_events(struct trial *t)
@@ -139,7 +174,7 @@ static int64_t silence_deadline(const struct trial *t, enum outcome_kind *kind, 
 	*kind = trial_failure_kind(t);
 	switch (t->phase) {
 	case PHASE_BOOT:
-		*title = console_bytes(t->console) ? TITLE_NO_INIT : TITLE_NO_OUTPUT;
+		*title = t->reader.console_bytes ? TITLE_NO_INIT : TITLE_NO_OUTPUT;
 		return t->start_ms + l->boot_ms + starved;
 	case PHASE_CANARY:
 		*title = "the canary did not end";
@@ -176,25 +211,25 @@ static int64_t earliest(int64_t a, int64_t b)
 /* The time at which the trial ends unless something comes before. */
 static int64_t end_deadline(struct trial *t)
 {
-	int64_t last = console_last_ms(t->console);
-	enum oops_state state = oops_state(console_oops(t->console));
+	int64_t last = t->reader.console_last_ms;
+	enum oops_state state = t->reader.state;
 	enum outcome_kind kind;
 	const char *title;
 
 	if (t->crash_ms) {
-		bool closed = state == OOPS_COMPLETE || t->off || console_eof(t->console);
+		bool closed = state == OOPS_COMPLETE || t->off || t->reader.console_eof;
 		int64_t slow = latest(QUIET_MS, t->config->limits.detector_ms / 12);
 		int64_t quiet = closed ? COMPLETE_QUIET_MS : slow;
 
 		return earliest(latest(last, t->crash_ms) + quiet, t->crash_ms + SETTLE_LIMIT_MS);
 	}
 	if (t->pending && t->phase == PHASE_DONE && !t->off)
-		return console_halted(t->console) ? 0 : t->pending_ms + POWER_OFF_MS;
+		return t->reader.halted ? 0 : t->pending_ms + POWER_OFF_MS;
 	if (t->pending)
-		return console_eof(t->console) ? 0
-					       : earliest(latest(last, t->pending_ms) + t->quiet_ms,
-							  t->pending_ms + SETTLE_LIMIT_MS);
-	if (console_eof(t->console) || agent_eof(t->agent))
+		return t->reader.console_eof ? 0
+					     : earliest(latest(last, t->pending_ms) + t->quiet_ms,
+							t->pending_ms + SETTLE_LIMIT_MS);
+	if (t->reader.console_eof || t->reader.agent_eof)
 		return t->eof_ms + DIED_MS;
 	return silence_deadline(t, &kind, &title);
 }
@@ -206,7 +241,7 @@ static void conclude(struct trial *t)
 	enum outcome_kind kind;
 	const char *title;
 
-	if (console_eof(t->console) || agent_eof(t->agent)) {
+	if (t->reader.console_eof || t->reader.agent_eof) {
 		trial_pend_host(t, "the VM's serial line was closed", 0);
 		return;
 	}
@@ -261,9 +296,9 @@ static bool starved(struct trial *t)
 }
 
 /* Events are heard when what came before them has been read; but not put off for ever. */
-static bool hear_events(struct trial *t, bool more_console)
+static bool hear_events(struct trial *t, bool more)
 {
-	if ((t->frames_left || more_console) && t->put_off < MAX_PUT_OFF) {
+	if (more && t->put_off < MAX_PUT_OFF) {
 		t->put_off++;
 		return false;
 	}
@@ -274,33 +309,33 @@ static int turn(struct trial *t, int64_t deadline, struct err *err)
 {
 	struct pollfd p[] = {
 		{ .fd = interrupt_fd(), .events = POLLIN },
-		{ .fd = console_eof(t->console) ? -1 : t->vm->console_fd, .events = POLLIN },
-		{ .fd = agent_eof(t->agent) ? -1 : t->vm->agent_fd, .events = POLLIN },
-		{ .fd = t->off ? -1 : t->vm->event_fd, .events = POLLIN },
 		{ .fd = t->config->stop_fd, .events = POLLIN },
+		{ .fd = t->reader.cage.fd, .events = POLLIN },
+		{ .fd = t->off ? -1 : t->vm->event_fd, .events = POLLIN },
 	};
 	int64_t left = deadline - clock_ms();
 
-	if (poll(p, sizeof(p) / sizeof(*p),
-		 t->frames_left || left < 0 ? 0 : (int)earliest(left, TURN_MS)) < 0 &&
+	say_go(t);
+	if (poll(p, sizeof(p) / sizeof(*p), left < 0 ? 0 : (int)earliest(left, TURN_MS)) < 0 &&
 	    errno != EINTR)
 		return err_errno(err, ERR_HARNESS, "poll");
 	if (p[0].revents)
 		return err_set(err, ERR_INTERRUPTED, "interrupted");
-	if (p[4].revents)
+	if (p[1].revents)
 		return err_set(err, ERR_INTERRUPTED, "not needed any more");
 	forgive_stall(t);
-	uint64_t before = console_bytes(t->console);
+	uint64_t before = t->reader.console_bytes;
 	enum trial_phase phase = t->phase;
 	int64_t frame_ms = t->last_frame_ms;
-	if (take_console(t, err) || take_frames(t, err))
+	if (take_messages(t, err) ||
+	    ((t->looked || p[3].revents) && trial_catch_up(t, READ_TRIAL_READ, err)))
 		return -1;
 	if (t->phase != phase || (t->phase == PHASE_RUN && t->last_frame_ms != frame_ms))
 		t->fed_ms = t->starved_ms = look_at_starved(t);
-	if (p[3].revents && hear_events(t, console_bytes(t->console) != before))
+	if (p[3].revents && hear_events(t, t->reader.more || t->reader.console_bytes != before))
 		take_events(t);
 	t->turn_ms = clock_ms();
-	if (!t->eof_ms && (console_eof(t->console) || agent_eof(t->agent)))
+	if (!t->eof_ms && (t->reader.console_eof || t->reader.agent_eof))
 		t->eof_ms = clock_ms();
 	if (!t->pending && overdue(t))
 		trial_pend(t, OUTCOME_INFRA, "the guest's init did not end in its time", 0);
@@ -318,14 +353,21 @@ int trial_watch(struct trial *t, struct err *err)
 			t->looked = false;
 			if (!t->crash_ms && !t->pending && starved(t))
 				continue;
-			if (t->crash_ms && !trial_close_report(t))
+			if (t->crash_ms) {
+				if (trial_close_report(t, err))
+					return -1;
+				if (t->crash_ms || t->lost)
+					return 0;
 				continue;
-			if (!t->crash_ms && !t->pending)
+			}
+			if (!t->pending)
 				conclude(t);
 			return 0;
 		}
 		t->looked = late;
 		if (turn(t, deadline, err))
 			return -1;
+		if (t->lost)
+			return 0;
 	}
 }

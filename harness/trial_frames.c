@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "console.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +27,7 @@ const char *repro_end_name(enum repro_end end)
 static void log_place(struct trial *t)
 {
 	buf_addf(&t->result->agent_log, "%lld %llu ", (long long)(clock_ms() - t->start_ms),
-		 (unsigned long long)console_bytes(t->console));
+		 (unsigned long long)t->reader.console_bytes);
 }
 
 void trial_log_frame(struct trial *t, const struct agent_frame *frame)

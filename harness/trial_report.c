@@ -5,7 +5,7 @@
 #include "trial_report.h"
 
 #include "base/clock.h"
-#include "console.h"
+#include "oops/report.h"
 
 #include <stdlib.h>
 
@@ -32,34 +32,38 @@ static bool counts(const struct trial *t, const struct oops_report *report)
  * is room for those that do. */
 static void drop_idle(struct trial *t, size_t keep)
 {
-	struct oops *o = console_oops(t->console);
+	struct read_trial *reader = &t->reader;
 	struct trial_result *r = t->result;
 	size_t n = 0;
 
-	while (n + keep < oops_count(o) && !counts(t, oops_get(o, n))) {
-		const char *title = oops_get(o, n++)->title;
+	while (n + keep < reader->n_reports && !counts(t, &reader->reports[n])) {
+		const char *title = reader->reports[n++].title;
 
 		if (r->n_ignored < TRIAL_MAX_IGNORED)
 			r->ignored[r->n_ignored++] = xstrdup(title);
 	}
-	oops_drop(o, n);
+	read_trial_drop(reader, n);
 }
 
-static const struct oops_report *first_that_counts(struct trial *t)
+/* Its number; n_reports: none does. */
+static size_t first_that_counts(const struct trial *t)
 {
-	struct oops *o = console_oops(t->console);
+	size_t i = 0;
 
-	for (size_t i = 0; i < oops_count(o); i++)
-		if (counts(t, oops_get(o, i)))
-			return oops_get(o, i);
-	return NULL;
+	while (i < t->reader.n_reports && !counts(t, &t->reader.reports[i]))
+		i++;
+	return i;
+}
+
+static bool any_counts(const struct trial *t)
+{
+	return first_that_counts(t) < t->reader.n_reports;
 }
 
 /* After a panic nothing more comes, whoever ignores it: the trial ends with its title. */
 static void end_ignored_panic(struct trial *t)
 {
-	struct oops *o = console_oops(t->console);
-	const struct oops_report *r = oops_count(o) ? oops_get(o, 0) : NULL;
+	const struct oops_report *r = t->reader.n_reports ? &t->reader.reports[0] : NULL;
 
 	if (r && r->panicked && !counts(t, r))
 		trial_pend(t, trial_failure_kind(t), r->title, SETTLE_MS);
@@ -67,13 +71,13 @@ static void end_ignored_panic(struct trial *t)
 
 void trial_watch_report(struct trial *t)
 {
-	enum oops_state state = oops_state(console_oops(t->console));
+	enum oops_state state = t->reader.state;
 
 	if (state == OOPS_NONE)
 		return;
 	drop_idle(t, 1); /* the last one may still get its tail */
 	end_ignored_panic(t);
-	if (state == OOPS_COMPLETE && !first_that_counts(t)) {
+	if (state == OOPS_COMPLETE && !any_counts(t)) {
 		t->crash_ms = 0;
 	} else if (!t->crash_ms) {
 		t->crash_ms = clock_ms();
@@ -81,12 +85,13 @@ void trial_watch_report(struct trial *t)
 	}
 }
 
-bool trial_close_report(struct trial *t)
+int trial_close_report(struct trial *t, struct err *err)
 {
-	oops_finish(console_oops(t->console));
-	if (!first_that_counts(t))
+	if (trial_catch_up(t, READ_TRIAL_FINISH, err))
+		return -1;
+	if (!any_counts(t))
 		t->crash_ms = 0;
-	return t->crash_ms;
+	return 0;
 }
 
 static void copy_report(struct trial_result *r, const struct oops_report *report)
@@ -104,23 +109,37 @@ static void copy_report(struct trial_result *r, const struct oops_report *report
 		r->alt[i] = xstrdup(report->alt[i]);
 }
 
-void trial_take_report(struct trial *t)
+static int take_report(struct trial *t, size_t i, struct err *err)
 {
 	struct trial_result *r = t->result;
+	struct oops_report report;
 
-	oops_finish(console_oops(t->console));
-	drop_idle(t, 0);
-	const struct oops_report *report = first_that_counts(t);
-	if (!report) {
-		/* What follows a report that does not count may be its doing. */
-		r->hit = !r->n_ignored && filter_hits_title(t->config->filter, &r->outcome);
-		return;
-	}
+	if (read_trial_report(&t->reader, i, &report, err))
+		return -1;
 	if (!t->crash_ms) /* closed only by the end of the console */
 		t->crash_kind = trial_failure_kind(t);
 	free(r->outcome.title);
 	r->outcome.kind = t->crash_kind;
-	r->outcome.title = xstrdup(report->title);
-	r->hit = filter_hits(t->config->filter, &r->outcome, report);
-	copy_report(r, report);
+	r->outcome.title = xstrdup(report.title);
+	r->hit = filter_hits(t->config->filter, &r->outcome, &report);
+	copy_report(r, &report);
+	oops_report_clear(&report);
+	return 0;
+}
+
+int trial_take_report(struct trial *t, struct err *err)
+{
+	struct trial_result *r = t->result;
+	struct err why;
+
+	if (trial_catch_up(t, READ_TRIAL_FINISH, err))
+		return -1;
+	if (t->lost)
+		return 0;
+	drop_idle(t, 0);
+	if (any_counts(t))
+		return take_report(t, first_that_counts(t), &why) ? trial_lose(t, &why, err) : 0;
+	/* What follows a report that does not count may be its doing. */
+	r->hit = !r->n_ignored && filter_hits_title(t->config->filter, &r->outcome);
+	return 0;
 }

@@ -4,7 +4,6 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "console.h"
 #include "kernel/initramfs.h"
 #include "trial_frames.h"
 #include "trial_report.h"
@@ -66,10 +65,9 @@ static int attend(struct trial *t, const char *console_path, struct err *err)
 	char live[16];
 
 	snprintf(live, sizeof(live), "#%u", t->result->number);
-	if (console_open(t->vm->console_fd, console_path, t->config->live ? live : NULL,
-			 &t->console, err))
+	if (read_trial_open(t->vm->console_fd, t->vm->agent_fd, console_path, t->token,
+			    t->config->live ? live : NULL, &t->reader, err))
 		return -1;
-	t->agent = agent_new(t->vm->agent_fd, t->token);
 	return trial_watch(t, err);
 }
 
@@ -105,16 +103,16 @@ static int finish(struct trial *t, int rc, struct err *err)
 	if (t->config->engine->stop(t->vm, &t->result->vm_log, &stop_err))
 		log_error("run #%u: %s", t->result->number, stop_err.msg);
 	t->result->teardown_ms = clock_ms() - before;
-	if (!t->console)
+	if (!t->reader.path)
 		return rc;
+	if (!rc && !t->lost)
+		rc = trial_take_report(t, err);
 	if (!rc) {
-		trial_take_report(t);
-		t->result->crash_end_ms = clock_ms() - console_last_ms(t->console);
-		t->result->console_bytes = console_bytes(t->console);
-		t->result->agent_noise = agent_noise(t->agent);
+		t->result->crash_end_ms = clock_ms() - t->reader.console_last_ms;
+		t->result->console_bytes = t->reader.console_bytes;
+		t->result->agent_noise = t->reader.agent_noise;
 	}
-	agent_free(t->agent);
-	if (console_close(t->console, rc ? &stop_err : err))
+	if (read_trial_close(&t->reader, rc ? &stop_err : err))
 		return -1;
 	return rc;
 }
@@ -142,9 +140,10 @@ static int keep_state(struct trial *t, struct err *err)
 	err_set(&t->keep_err, ERR_HARNESS, "the kernel was reporting something");
 	if (t->crash_ms || engine->keep(t->vm, &t->kept, &t->keep_err))
 		return 0;
-	while ((rc = console_read(t->console, err)) > 0)
-		trial_watch_report(t);
-	if (rc < 0 || t->crash_ms)
+	do
+		rc = trial_catch_up(t, READ_TRIAL_READ, err);
+	while (!rc && !t->lost && t->reader.more);
+	if (rc || t->lost || t->crash_ms)
 		engine->forget(steal(t->kept));
 	return rc;
 }
@@ -179,7 +178,7 @@ static void begin_from(struct trial *t, const struct trial_start *start)
 
 	snprintf(t->token, sizeof(t->token), "%s", start->token);
 	t->phase = PHASE_CANARY;
-	t->say_go = t->frames_left = true;
+	t->say_go = true;
 	t->guest_ms = t->guest_go_ms = start->guest_ms;
 	r->from_state = true;
 	r->release = copy_of(start->release);

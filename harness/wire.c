@@ -28,6 +28,11 @@ void wire_put_str(struct buf *body, const char *s)
 		wire_put_u64(body, ABSENT);
 }
 
+void wire_put_view(struct buf *body, const char *data, size_t len)
+{
+	wire_put_bytes(body, data, len + 1);
+}
+
 static int write_all(int fd, const void *data, size_t len, struct err *err)
 {
 	const char *p = data;
@@ -130,6 +135,16 @@ void wire_bytes(struct wire *in, size_t max_bytes, struct buf *out)
 
 	if (p)
 		buf_add(out, p, len);
+}
+
+const char *wire_view(struct wire *in, size_t max_bytes, size_t *len)
+{
+	size_t whole = wire_u64(in, max_bytes + 1);
+	const char *p = whole ? next(in, whole) : NULL;
+
+	in->bad |= !p || p[whole - 1];
+	*len = in->bad ? 0 : whole - 1;
+	return in->bad ? NULL : p;
 }
 
 bool wire_ok(const struct wire *in)

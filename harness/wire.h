@@ -17,7 +17,8 @@
 
 void wire_put_u64(struct buf *body, uint64_t v);
 void wire_put_bytes(struct buf *body, const void *data, size_t len);
-void wire_put_str(struct buf *body, const char *s); /* NULL is kept as such */
+void wire_put_str(struct buf *body, const char *s);                 /* NULL is kept as such */
+void wire_put_view(struct buf *body, const char *data, size_t len); /* a NUL follows the data */
 
 /* The whole message; fd is a blocking stream socket. */
 int wire_send(int fd, uint32_t type, const struct buf *body, struct err *err);
@@ -56,6 +57,10 @@ char *wire_str(struct wire *in, size_t max_bytes);
 char *wire_str_or_null(struct wire *in, size_t max_bytes);
 /* Any bytes, into out, which must be empty. */
 void wire_bytes(struct wire *in, size_t max_bytes, struct buf *out);
+
+/* Bytes that were sent with a NUL behind them, as they lie in the message: good as long as that is.
+ * *len: without the NUL. NULL where there are none. */
+const char *wire_view(struct wire *in, size_t max_bytes, size_t *len);
 
 /* Whether all fields were good, and these were all. */
 bool wire_ok(const struct wire *in);

@@ -37,6 +37,10 @@ traced() {
 	result $? "$name: the readers call nothing but what is allowed"
 }
 
+run env KVMREPRO_UNCONFINED=1 "$KVMREPRO" classify "$data/warning.log"
+err_like 'KVMREPRO_UNCONFINED is set: .* not confined' "a cage that is left open is told"
+err_lines 1 "and nothing else is said"
+
 if strace -o /dev/null true 2>/dev/null; then
 	gzip -c "$data/warning.log" >"$T/warning.log.gz"
 	traced classify 3 "$KVMREPRO" classify --all --report "$data/warning.log" \
@@ -53,6 +57,11 @@ if strace -o /dev/null true 2>/dev/null; then
 	tests/mkimage.py "$T/image" pack=xz
 	traced signature 2 "$KVMREPRO" signature "$T/image"
 	status_is 0 "signature: the readers do their work"
+	mkdir "$T/replay"
+	cp "$data/warning.log" "$T/replay/console.log"
+	printf '1 0 hello release=6.1 version=1 vendor=AuthenticAMD features=svm cpus=2\n2 0 canary ok=1 kvm=kvm_amd nested=Y\n3 0 ready\n4 0 start id=0 name=create-vm\n' >"$T/replay/agent.log"
+	traced run 2 "$KVMREPRO" run --engine "replay:$T/replay" --runs 2 --repro create-vm --verbose
+	out_is "all runs: crashed: WARNING in nested_svm_vmexit" "run: the readers do their work"
 else
 	result 0 "the readers' system calls # SKIP strace cannot be used here"
 fi

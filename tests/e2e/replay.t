@@ -147,6 +147,27 @@ expect "nothing that can run" 125 \
 expect "an init that gives up" 125 "boot failed: the guest's init: no /proc" "Linux version 6.1.0" \
 	"1 0 fatal why=no%20/proc"
 
+# Who reads the lines may die of what it reads: that is nobody's crash, and no clean run either. What
+# it had read is kept.
+mkdir "$T/quiet"
+echo "Linux version 6.1.0" >"$T/quiet/console.log"
+printf '%s\n' "$begun" >"$T/quiet/agent.log"
+"$KVMREPRO" run --engine "replay:$T/quiet" --runs 1 --repro create-vm --out "$T/killed" \
+	>"$T/out" 2>"$T/err" &
+harness=$!
+for _ in $(seq 200); do
+	reader=$(pgrep -P "$harness" -x kvmrepro-reader) && break
+	sleep 0.05
+done
+kill -KILL "$reader"
+wait "$harness"
+status=$?
+status_is 128 "a killed reader: exit status 128"
+out_is "all runs: infra problem: the reader of the VM's lines was ended by signal 9 (Killed)" \
+	"a killed reader: its end is the outcome"
+check "a killed reader: the run is kept" [ "$(jq -r '.trials[0].kind' "$T/killed/run.json")" = infra ]
+check "a killed reader: so is its console" [ -e "$T/killed/trial-000/console.log.gz" ]
+
 run "$KVMREPRO" run --engine replay:tests/data/replay/panic --runs 3 --repro create-vm \
 	--repro nested-state --out "$T/real"
 status_is 1 "a real trial, played again: exit status 1"

@@ -230,7 +230,7 @@ static void test_go(void **state)
 	struct err err;
 
 	(void)state;
-	assert_int_equal(agent_go(l.agent, "ab12", "0,2", &err), 0);
+	assert_int_equal(agent_go(l.ours, TOKEN, "ab12", "0,2", &err), 0);
 	assert_true(read(l.theirs, got, sizeof(got) - 1) > 0);
 	assert_string_equal(got, HEAD "go seed=ab12 run=0,2\n");
 	close_line(&l);

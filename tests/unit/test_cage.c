@@ -175,7 +175,7 @@ static void test_talk(void **state)
 	for (unsigned type = 0; type < 100; type++) {
 		cleanup_wire struct wire in = WIRE_INIT;
 
-		assert_int_equal(cage_send(&cage, type, &body, &err), 0);
+		cage_send(&cage, type, &body);
 		assert_int_equal(cage_recv(&cage, -1, BODY_BYTES, &in, &err), 0);
 		assert_int_equal(in.type, type);
 		assert_int_equal(in.body.len, BODY_BYTES);
