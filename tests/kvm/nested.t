@@ -5,6 +5,7 @@
 . "$(dirname "$0")/../tap.sh"
 
 limit_s=${CHECK_KVM_LIMIT:-2400}
+runs=${CHECK_KVM_RUNS:-1} # of seed 002, and without it; to init as a variable of its environment
 dir=$PWD/build/check-kvm
 
 command -v qemu-system-x86_64 >/dev/null || skip_all "no qemu-system-x86_64"
@@ -34,7 +35,7 @@ truncate -s 64M "$dir/disk"
 # intercept XSETBV, so KVM never hears of its guest's, and the inner kernel warns of what CPUID says.
 timeout -k 10 "$limit_s" qemu-system-x86_64 -accel tcg,thread=single -smp 1 -cpu max,-xsave \
 	-machine q35 -m 3072 -nodefaults -display none -no-reboot -kernel "$kernel" \
-	-initrd "$dir/root" -append "console=ttyS0,115200 ignore_loglevel panic=-1 cryptomgr.notests" \
+	-initrd "$dir/root" -append "console=ttyS0,115200 ignore_loglevel panic=-1 cryptomgr.notests KVM_RUNS=$runs" \
 	-serial "file:$dir/console.log" -drive "if=none,id=out,file=$dir/disk,format=raw" \
 	-device nvme,drive=out,serial=out >"$T/out" 2>&1 </dev/null
 status=$?
