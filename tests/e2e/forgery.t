@@ -21,7 +21,7 @@ forge() {
 }
 
 for boot in each once; do
-	forge "$boot" --boot "$boot" --runs 2 --jobs 2 --alpha 0.25 --duration 20 \
+	forge "$boot" --boot "$boot" --runs 2 --jobs 2 --alpha 0.25 --duration 40 \
 		--repro "./$R/forge-console.c" --repro "./$R/forge-agent.c" --repro "./$R/forge-next.c" \
 		--repro "$T/forge-again.c" --repro "./$R/forge-end.c" --repro create-vm
 	out_is "all runs: OK" "$boot: no attempt makes a crash, or keeps a trial from its end"
