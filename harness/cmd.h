@@ -61,6 +61,13 @@ int opts_parse(const struct cmd *cmd, int argc, char **argv, void *opts, int *fi
 /* Free the lists in opts. */
 void opts_free(const struct cmd *cmd, void *opts);
 
+/*
+ * one(opaque, operand) for each operand. One that fails keeps no other from its turn: its error is
+ * logged, the last one's is returned. ERR_INTERRUPTED ends it at once.
+ */
+int cmd_each(int argc, char **argv, int (*one)(void *opaque, const char *operand, struct err *err),
+	     void *opaque, struct err *err);
+
 /* The command's help: usage line, summary, one entry an option. */
 void opts_help(const struct cmd *cmd, FILE *out);
 

@@ -2,7 +2,6 @@
 #include "cmd.h"
 
 #include "base/buf.h"
-#include "base/log.h"
 #include "kernel/image.h"
 
 #include <string.h>
@@ -20,27 +19,25 @@ static int sign(const char *path, char signature[SIGNATURE_BYTES], struct err *e
 	return rc;
 }
 
-/* As sha256sum does it: a file that cannot be read keeps no other from its line. */
+static int print_signature(void *unused, const char *path, struct err *err)
+{
+	cleanup_buf struct buf name = BUF_INIT;
+	char signature[SIGNATURE_BYTES];
+
+	(void)unused;
+	if (sign(path, signature, err))
+		return -1;
+	buf_add_escaped(&name, path, strlen(path));
+	printf("%s  %s\n", signature, name.data);
+	return 0;
+}
+
 static int signature_main(const void *opts, int argc, char **argv, struct err *err)
 {
-	int status = 0;
-
 	(void)opts;
 	if (!argc)
 		return err_set(err, ERR_INPUT, "signature: which kernel? It takes FILE...");
-	for (int i = 0; i < argc; i++) {
-		cleanup_buf struct buf name = BUF_INIT;
-		char signature[SIGNATURE_BYTES];
-
-		if (sign(argv[i], signature, err)) {
-			log_error("%s", err->msg);
-			status = EXIT_USAGE;
-			continue;
-		}
-		buf_add_escaped(&name, argv[i], strlen(argv[i]));
-		printf("%s  %s\n", signature, name.data);
-	}
-	return status;
+	return cmd_each(argc, argv, print_signature, NULL, err);
 }
 
 const struct cmd cmd_signature = {

@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -161,6 +162,25 @@ void opts_free(const struct cmd *cmd, void *opts)
 			free(list->items);
 			*list = (struct opt_list){ 0 };
 		}
+}
+
+int cmd_each(int argc, char **argv, int (*one)(void *opaque, const char *operand, struct err *err),
+	     void *opaque, struct err *err)
+{
+	struct err why;
+	int rc = 0;
+
+	for (int i = 0; i < argc; i++) {
+		if (!one(opaque, argv[i], &why))
+			continue;
+		if (rc)
+			log_error("%s", err->msg);
+		*err = why;
+		rc = -1;
+		if (why.kind == ERR_INTERRUPTED)
+			break;
+	}
+	return rc;
 }
 
 /* Wrap text at words, each line after the first indented. */

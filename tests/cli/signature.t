@@ -83,4 +83,17 @@ run "$KVMREPRO" signature "$T/first" "$T/cut" "$T/other"
 status_is 129 "one that cannot be read among others: exit status 129"
 check "one that cannot be read among others: they have their lines" \
 	test "$(wc -l <"$T/out")" = 2
+
+# A signal ends it at once, however many are left.
+mapfile -t many < <(yes "$T/first" | head -n 5000)
+for sig in INT TERM; do
+	"$KVMREPRO" signature "${many[@]}" >"$T/out" 2>"$T/err" </dev/null &
+	pid=$!
+	wait_for 10 pgrep -P "$pid"
+	kill -s "$sig" "$pid"
+	wait "$pid"
+	status=$?
+	status_is $((128 + $(kill -l "$sig"))) "SIG$sig: its exit status"
+	err_lines 1 "SIG$sig: one line"
+done
 done_testing
