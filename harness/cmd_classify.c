@@ -3,7 +3,6 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
-#include "base/log.h"
 #include "filter.h"
 #include "oops/report.h"
 #include "readers.h"
@@ -171,6 +170,15 @@ static int show_none(const struct classify *c, const char *file, struct err *err
 	return 0;
 }
 
+/* Who reads the objects learns from them, too, that a log was not read to its end. */
+static void show_error(const char *file, const struct err *why)
+{
+	struct err ignored; /* why is what is returned */
+
+	print_json(json_pack("{so so}", "file", text_json(file), "error", text_json(why->msg)),
+		   &ignored);
+}
+
 /* One report of a log; *shown counts those that were. */
 static int show(struct classify *c, const char *file, const struct oops_report *r, size_t *shown,
 		struct err *err)
@@ -199,50 +207,44 @@ static int show_all(struct classify *c, const char *file, struct cage *reader, s
 		if (rc)
 			return -1;
 	}
-	if (more < 0 && why.kind != ERR_INPUT)
+	if (more < 0)
 		return *err = why, err_context(err, "%s", file);
-	if (!shown && show_none(c, file, err))
-		return -1;
-	return more < 0 ? *err = why, err_context(err, "%s", file) : 0;
+	return shown ? 0 : show_none(c, file, err);
 }
 
-static int classify_file(struct classify *c, const char *file, struct err *err)
+static int classify_log(struct classify *c, const char *name, int fd, struct err *err)
 {
 	/* One report is enough unless the user wants more, or wants some not to count. */
 	bool all = c->opts->all || c->opts->ignore.n;
-	bool std = !strcmp(file, "-");
-	const char *name = std ? "(standard input)" : file;
-	cleanup_fd int fd =
-		std ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(file, O_RDONLY | O_CLOEXEC);
 	cleanup_cage struct cage reader = { 0 };
 
-	if (fd < 0)
-		return err_errno(err, ERR_INPUT, "%s", name);
 	if (read_log_start(fd, all, c->opts->report, &reader, err))
 		return -1;
 	return show_all(c, name, &reader, err);
 }
 
-/* A log that cannot be read does not keep the others from being read. */
+static int classify_file(void *opaque, const char *file, struct err *err)
+{
+	struct classify *c = opaque;
+	bool std = !strcmp(file, "-");
+	const char *name = std ? "(standard input)" : file;
+	cleanup_fd int fd =
+		std ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(file, O_RDONLY | O_CLOEXEC);
+	int rc = fd < 0 ? err_errno(err, ERR_INPUT, "%s", name) : classify_log(c, name, fd, err);
+
+	if (rc && c->json && err->kind != ERR_INTERRUPTED)
+		show_error(name, err);
+	return rc;
+}
+
 static int classify_all(struct classify *c, int argc, char **argv, struct err *err)
 {
-	struct err one;
-	int rc = 0;
-
 	if (filter_init(c->opts->expect.items, c->opts->expect.n, c->opts->ignore.items,
 			c->opts->ignore.n, &c->filter, err))
 		return -1;
 	if (c->opts->vmlinux && symbols_open(c->opts->vmlinux, c->opts->modules, &c->symbols, err))
 		return -1;
-	for (int i = 0; i < argc; i++) {
-		if (!classify_file(c, argv[i], &one))
-			continue;
-		if (rc)
-			log_error("%s", err->msg);
-		*err = one;
-		rc = -1;
-	}
-	return rc;
+	return cmd_each(argc, argv, classify_file, c, err);
 }
 
 static int run(const void *opts, int argc, char **argv, struct err *err)

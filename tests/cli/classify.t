@@ -42,12 +42,31 @@ run "$KVMREPRO" classify
 status_is 129 "no operand: 129"
 run "$KVMREPRO" classify /no/such
 status_is 129 "an unreadable log: 129"
+out_is "" "an unreadable log: nothing is said of crashes"
 err_lines 1 "an unreadable log: one line"
 run "$KVMREPRO" classify /no/such "$data/warning.log"
 status_is 129 "one unreadable log among others: 129"
 out_is "$data/warning.log: WARNING in nested_svm_vmexit" "the others are classified all the same"
 run "$KVMREPRO" classify "$T"
 status_is 129 "a directory: 129"
+out_is "" "a directory: nothing is said of crashes"
+for log in /no/such "$T"; do
+	run "$KVMREPRO" classify --format json "$log"
+	is "$(jq -c '[.file, (.error | length > 0), has("title")]' "$T/out")" "[\"$log\",true,false]" \
+		"json: $log has an error, and no title"
+done
+
+# A signal ends it at once: the log behind the one that does not end has no line.
+mkfifo "$T/fifo"
+"$KVMREPRO" classify - "$data/warning.log" <>"$T/fifo" >"$T/out" 2>"$T/err" &
+pid=$!
+wait_for 10 pgrep -P "$pid"
+kill -INT "$pid"
+wait "$pid"
+status=$?
+status_is 130 "SIGINT: exit status 130"
+err_lines 1 "SIGINT: one line"
+out_is "" "SIGINT: no log that is left is read"
 
 # Input of other kinds.
 "$KVMREPRO" classify - <"$data/warning.log" >"$T/out" 2>"$T/err"
@@ -57,9 +76,28 @@ run "$KVMREPRO" classify "$T/w.gz"
 out_is "$T/w.gz: WARNING in nested_svm_vmexit" "gzip"
 "$KVMREPRO" classify - <"$T/w.gz" >"$T/out" 2>"$T/err"
 out_is "(standard input): WARNING in nested_svm_vmexit" "gzip on standard input"
-head -c 300 "$T/w.gz" >"$T/cut.gz"
+head -c 60 "$T/w.gz" >"$T/cut.gz"
 run "$KVMREPRO" classify "$T/cut.gz"
 status_is 129 "cut gzip: 129"
+out_is "" "cut gzip: nothing is said of crashes"
+{
+	cat "$data/warning.log"
+	head -c 100000 /dev/urandom | base64
+} | gzip >"$T/long.gz"
+head -c 50000 "$T/long.gz" >"$T/cut.gz"
+run "$KVMREPRO" classify "$T/cut.gz"
+status_is 129 "gzip cut behind a crash: 129"
+out_is "$T/cut.gz: WARNING in nested_svm_vmexit" "gzip cut behind a crash: it is named"
+run "$KVMREPRO" classify --format json "$T/cut.gz"
+is "$(jq -r '.title // .error' "$T/out")" "WARNING in nested_svm_vmexit
+$T/cut.gz: the compressed data is cut short" "gzip cut behind a crash, json: the crash, then the error"
+run "$KVMREPRO" classify --ignore '/./' "$T/cut.gz"
+out_is "" "gzip cut behind a crash that is ignored: nothing is said of others"
+head -c 100 "$T/w.gz" >"$T/broken.gz"
+printf '\377%.0s' {1..200} >>"$T/broken.gz"
+run "$KVMREPRO" classify "$T/broken.gz"
+status_is 129 "broken gzip: 129"
+out_is "" "broken gzip: nothing is said of crashes"
 sed 's/$/\r/' "$data/kasan.log" >"$T/crlf"
 run "$KVMREPRO" classify "$T/crlf"
 out_is "$T/crlf: KASAN: slab-use-after-free Read in kvm_vcpu_block" "carriage returns"
