@@ -29,44 +29,50 @@ static const struct opt audit_opts[] = {
 	{ 0 },
 };
 
-/* *astray is set if the log's bisection went astray. */
-static int audit_one(const struct read_bisection *question, bool headed, bool *astray,
-		     struct err *err)
+struct auditing {
+	struct read_bisection question;
+	bool headed; /* each log's name goes before what is said of it */
+	bool begun;  /* something was printed */
+	bool astray; /* one log's bisection went astray */
+};
+
+static int audit_one(void *opaque, const char *operand, struct err *err)
 {
+	struct auditing *a = opaque;
 	cleanup_buf struct buf text = BUF_INIT, safe = BUF_INIT;
 
-	if (read_bisection(question, &text, astray, err))
+	a->question.path = strcmp(operand, "-") ? operand : "/dev/stdin";
+	if (read_bisection(&a->question, &text, &a->astray, err))
 		return -1;
-	if (headed)
-		buf_addf(&safe, "%s:\n", question->path);
+	if (a->headed)
+		buf_addf(&safe, "%s%s:\n", a->begun ? "\n" : "", a->question.path);
 	buf_add_escaped(&safe, text.data, text.len);
 	fputs(safe.data, stdout);
+	a->begun = true;
 	return 0;
 }
 
 static int audit_main(const void *opts, int argc, char **argv, struct err *err)
 {
 	const struct audit_options *o = opts;
-	struct read_bisection question = {
-		.policy = trial_opts_policy(&o->trials),
-		.expect = o->expect.items,
-		.n_expect = o->expect.n,
-		.json = !strcmp(o->format, "json"),
+	struct auditing a = {
+		.question = {
+			.policy = trial_opts_policy(&o->trials),
+			.expect = o->expect.items,
+			.n_expect = o->expect.n,
+			.json = !strcmp(o->format, "json"),
+		},
 	};
 	struct filter expect;
-	bool astray = false;
 
 	if (!argc)
 		return err_set(err, ERR_INPUT, "audit: no log is named");
 	int rc = filter_init(o->expect.items, o->expect.n, NULL, 0, &expect, err);
 	filter_free(&expect);
-	for (int i = 0; !rc && i < argc; i++) {
-		question.path = strcmp(argv[i], "-") ? argv[i] : "/dev/stdin";
-		if (i && !question.json)
-			putchar('\n');
-		rc = audit_one(&question, argc > 1 && !question.json, &astray, err);
-	}
-	return rc ? rc : astray;
+	if (rc)
+		return -1;
+	a.headed = argc > 1 && !a.question.json;
+	return cmd_each(argc, argv, audit_one, &a, err) ? -1 : a.astray;
 }
 
 const struct cmd cmd_audit = {

@@ -88,6 +88,11 @@ status_is 129 "no log: exit status 129"
 run "$KVMREPRO" audit "$T/none"
 status_is 129 "a missing log: exit status 129"
 err_lines 1 "a missing log: one line"
+run "$KVMREPRO" audit "$T/none" "$data/old.log" "$T" "$data/new-fix.log"
+status_is 129 "unreadable logs among others: exit status 129"
+err_lines 2 "unreadable logs among others: a line for each"
+check "unreadable logs among others: the others are audited as if these were not there" \
+	cmp "$T/out" <("$KVMREPRO" audit "$data/old.log" "$data/new-fix.log")
 run "$KVMREPRO" audit "$KVMREPRO"
 status_is 129 "a binary file: exit status 129"
 err_lines 1 "a binary file: one line"
