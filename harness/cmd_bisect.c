@@ -52,7 +52,7 @@ static const struct opt bisect_opts[] = {
 	{ "resume", OPT_FLAG, FIELD(resume), NULL, 0, 0, NULL, NULL,
 	  "go on with the bisection in --out, which is all that is needed then: the rest is in "
 	  "its journal" },
-	TRIAL_OPTS(struct bisect_options),
+	TRIAL_OPTS(struct bisect_options, "the crash that most runs of --bad ended in"),
 	BOOT_OPTS(struct bisect_options, "once"),
 	POLICY_OPTS(struct bisect_options),
 	{ 0 },

@@ -37,7 +37,7 @@ static const struct opt check_opts[] = {
 	  "the kernel that may have it no more" },
 	{ "runs", OPT_NUMBER, FIELD(runs), "N", 1, 100000, NULL, "30",
 	  "how many trials of each kernel at most" },
-	TRIAL_OPTS(struct check_options),
+	TRIAL_OPTS(struct check_options, "what the base crashes in"),
 	BOOT_OPTS(struct check_options, "once"),
 	{ "out", OPT_STRING, FIELD(out), "DIR", 0, 0, NULL, NULL,
 	  "where the evidence is kept [a new directory under $XDG_STATE_HOME/kvmrepro/runs]" },

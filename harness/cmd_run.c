@@ -26,7 +26,7 @@ static const struct opt run_opts[] = {
 	{ "runs", OPT_NUMBER, FIELD(runs), "N", 1, 100000, NULL, "10", "how many trials" },
 	{ "stop-early", OPT_FLAG, FIELD(stop_early), NULL, 0, 0, NULL, NULL,
 	  "end as soon as the verdict is decided, and make no further trials" },
-	TRIAL_OPTS(struct run_options),
+	TRIAL_OPTS(struct run_options, "any crash"),
 	BOOT_OPTS(struct run_options, "each"),
 	POLICY_OPTS(struct run_options),
 	{ "vmlinux", OPT_STRING, FIELD(vmlinux), "FILE", 0, 0, NULL, NULL,

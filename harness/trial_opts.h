@@ -33,14 +33,15 @@ extern const char *const trial_opts_accels[], *const trial_opts_boots[], *const 
 	TRIAL_OPT(type, "alpha", OPT_SHARE, alpha, "CHANCE", 0, 0, NULL, "0.01",                   \
 		"good is a kernel where the crash hid with no greater chance")
 
-#define TRIAL_OPTS(type)                                                                           \
+/* sought: the crash that is looked for without --expect. */
+#define TRIAL_OPTS(type, sought)                                                                   \
 	TRIAL_OPT(type, "repro", OPT_LIST, repros, "WHAT", 0, 0, NULL, NULL,                       \
 		"a reproducer: a bundled name ('kvmrepro repro list'), a .c file, or a static ELF " \
 		"program; may be given more than once [all bundled ones that the guest's CPU can "  \
 		"run]"),                                                                           \
 	TRIAL_OPT(type, "expect", OPT_LIST, expect, "TITLE", 0, 0, NULL, NULL,                     \
-		"the crash that is looked for, or /PCRE/: others do not make the kernel bad; may "  \
-		"be given more than once [any crash]"),                                            \
+		"the crash that is looked for, or /PCRE/: others do not make a kernel bad; may be " \
+		"given more than once [" sought "]"),                                              \
 	TRIAL_OPT(type, "ignore", OPT_LIST, ignore, "TITLE", 0, 0, NULL, NULL,                     \
 		"such a crash is no crash; as for --expect"),                                      \
 	TRIAL_OPT(type, "jobs", OPT_NUMBER, jobs, "N", 1, 1024, trial_opts_jobs, "auto",           \

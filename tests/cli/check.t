@@ -24,4 +24,14 @@ if kernel=$(images/fetch-kernel 2>/dev/null); then
 	bad "a missing kernel beside a good base" '/no/such: No such file' --base "$kernel" \
 		--kernel /no/such
 fi
+# Each command that makes trials says what it looks for without --expect.
+while IFS=: read -r cmd sought; do
+	"$KVMREPRO" "$cmd" --help | tr -s ' \n' ' ' >"$T/out"
+	out_like "others do not make a kernel bad; may be given more than once \\[$sought\\]" \
+		"$cmd --help: $sought"
+done <<'END'
+run:any crash
+check:what the base crashes in
+bisect:the crash that most runs of --bad ended in
+END
 done_testing
