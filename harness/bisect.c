@@ -358,19 +358,14 @@ static int test_ends(struct bisect *b, struct bisect_next *next, struct err *err
 static int is_refuted(const struct bisect *b, const struct bisect_step *s,
 		      const struct bisect_step *bad, bool *yes, struct err *err)
 {
-	int status;
-
 	*yes = false;
 	if (s->verdict != VERDICT_GOOD || !bisect_step_told(s, b->j->rounds))
 		return 0;
 	*yes = s->signature && !strcmp(s->signature, bad->signature);
 	if (*yes)
 		return 0;
-	if (git(b->j->tree, NULL, &status, err, "merge-base", "--is-ancestor",
-		b->j->fix ? s->hash : bad->hash, b->j->fix ? bad->hash : s->hash))
-		return -1;
-	*yes = status == 0;
-	return 0;
+	return git_is_ancestor(b->j->tree, b->j->fix ? s->hash : bad->hash,
+			       b->j->fix ? bad->hash : s->hash, yes, err);
 }
 
 /*

@@ -216,14 +216,14 @@ static int check_ends(const struct bisect_options *o, const struct bisect_journa
 		      struct err *err)
 {
 	const char *older = o->fix ? j->bad : j->good, *newer = o->fix ? j->good : j->bad;
-	int status;
+	bool turned;
 
 	if (!strcmp(j->good, j->bad))
 		return err_set(err, ERR_INPUT, "--good %s and --bad %s are the same commit",
 			       o->good, o->bad);
-	if (git(j->tree, NULL, &status, err, "merge-base", "--is-ancestor", newer, older))
+	if (git_is_ancestor(j->tree, newer, older, &turned, err))
 		return -1;
-	if (status == 0)
+	if (turned)
 		return err_set(err, ERR_INPUT, "--good %s is %s than --bad %s: %s", o->good,
 			       o->fix ? "older" : "newer", o->bad,
 			       o->fix ? "without --fix that is the search for the cause"

@@ -278,6 +278,20 @@ int git_parents(const char *tree, const char *hash, char ***out, size_t *n, stru
 	return 0;
 }
 
+int git_is_ancestor(const char *tree, const char *older, const char *newer, bool *yes,
+		    struct err *err)
+{
+	int status;
+
+	if (git(tree, NULL, &status, err, "merge-base", "--is-ancestor", older, newer))
+		return -1;
+	if (status != 0 && status != 1) /* no answer: an object is missing, or git was killed */
+		return err_set(err, ERR_HARNESS, "%s: git merge-base: exit status %d", tree,
+			       status);
+	*yes = status == 0;
+	return 0;
+}
+
 int git_head(const char *tree, struct git_head *out, struct err *err)
 {
 	cleanup_buf struct buf branch = BUF_INIT;

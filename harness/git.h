@@ -42,6 +42,11 @@ int git_subject(const char *tree, const char *hash, char **out, struct err *err)
 /* The commit's parents, hashes in full; the caller frees each and the array. */
 int git_parents(const char *tree, const char *hash, char ***out, size_t *n, struct err *err);
 
+/* Whether the commit older is newer, or an ancestor of it; both are hashes. ERR_HARNESS where git
+ * does not say. */
+int git_is_ancestor(const char *tree, const char *older, const char *newer, bool *yes,
+		    struct err *err);
+
 /* Where HEAD is: a branch, or a commit. */
 struct git_head {
 	char *branch; /* "main", or NULL when it is detached */

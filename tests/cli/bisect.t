@@ -31,6 +31,15 @@ refused "--out in the tree" 'tree/out lies in the tree that is bisected: .*--out
 check "--out in the tree: it is not made" test ! -e "$tree/out"
 refused "--min-hits above --runs" '--min-hits 4 is more than --runs 3' --min-hits 4 --runs 3 --out "$T/none"
 
+# A git that does not know is no git that says no.
+mkdir "$T/bin"
+printf '#!/bin/sh\ncase "$*" in *merge-base*) exit 128 ;; esac\nexec %s "$@"\n' "$(command -v git)" \
+	>"$T/bin/git"
+chmod +x "$T/bin/git"
+PATH=$T/bin:$PATH bisect --build false --out "$T/unknown"
+status_is 128 "git cannot compare the ends: exit status 128"
+err_like 'tree: git merge-base: exit status 128$' "git cannot compare the ends: said"
+
 # A build that says nothing.
 bisect --build 'exit 7' --out "$T/silent"
 status_is 125 "BAD cannot be built: exit status 125"
