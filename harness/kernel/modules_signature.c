@@ -119,10 +119,14 @@ int modules_signature_serve(int fd, const int *fds, struct err *err)
 		cleanup_free char *params = wire_str(&in, PATH_MAX);
 		cleanup_buf struct buf bytes = BUF_INIT;
 
+		if (in.bad)
+			break;
 		if (module_read_fd(fds[i], &bytes, err) ||
 		    add_module(&hash, name, params, &bytes, err))
 			return err_context(err, "%s", path);
 	}
+	if (!wire_ok(&in))
+		return err_set(err, ERR_INPUT, "the modules are too many, or their names too long");
 	cleanup_buf struct buf body = BUF_INIT;
 	char signature[SIGNATURE_BYTES];
 	unsigned char digest[SHA256_DIGEST_SIZE];

@@ -11,6 +11,7 @@
 #include <archive_entry.h>
 #include <elf.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <setjmp.h>
@@ -494,6 +495,27 @@ static void test_signature(void **state)
 	assert_string_not_equal(first, next);
 }
 
+static void test_signature_of_long_params(void **state)
+{
+	cleanup_free char *path = xasprintf("%s/signed.ko", dir);
+	char params[PATH_MAX + 2], out[SIGNATURE_BYTES];
+	struct kernel_module module = { (char *)"kvm", path, params };
+	const struct kernel_modules modules = { .v = &module, .n = 1 };
+	cleanup_buf struct buf elf = BUF_INIT;
+	struct err err;
+
+	(void)state;
+	make_module(&elf, MAGIC, sizeof(MAGIC) - 1, true);
+	write_file(path, elf.data, elf.len);
+	memset(params, 'p', sizeof(params));
+	params[PATH_MAX + 1] = '\0';
+	assert_int_equal(modules_signature(&modules, out, &err), -1);
+	assert_int_equal(err.kind, ERR_INPUT);
+	assert_non_null(strstr(err.msg, "too long"));
+	params[PATH_MAX] = '\0';
+	assert_int_equal(modules_signature(&modules, out, &err), 0);
+}
+
 static void assert_found(const char *image_path, const char *given, const char *want)
 {
 	struct kernel_image image = image_at((char *)image_path);
@@ -540,13 +562,21 @@ static void test_find_dir(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kvm),        cmocka_unit_test(test_none),
-		cmocka_unit_test(test_builtin),    cmocka_unit_test(test_dependencies),
-		cmocka_unit_test(test_too_many),   cmocka_unit_test(test_release),
-		cmocka_unit_test(test_which_file), cmocka_unit_test(test_compressed),
-		cmocka_unit_test(test_bomb),       cmocka_unit_test(test_damaged),
-		cmocka_unit_test(test_noise),      cmocka_unit_test(test_strip),
-		cmocka_unit_test(test_find_dir),   cmocka_unit_test(test_signature),
+		cmocka_unit_test(test_kvm),
+		cmocka_unit_test(test_none),
+		cmocka_unit_test(test_builtin),
+		cmocka_unit_test(test_dependencies),
+		cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_release),
+		cmocka_unit_test(test_which_file),
+		cmocka_unit_test(test_compressed),
+		cmocka_unit_test(test_bomb),
+		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_noise),
+		cmocka_unit_test(test_strip),
+		cmocka_unit_test(test_find_dir),
+		cmocka_unit_test(test_signature),
+		cmocka_unit_test(test_signature_of_long_params),
 	};
 
 	return cmocka_run_group_tests_name("modules", tests, make_dir, remove_dir);
