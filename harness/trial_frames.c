@@ -194,6 +194,10 @@ static void on_repro_frame(struct trial *t, const struct agent_frame *frame)
 		break;
 	case AGENT_END:
 		on_end(r, frame);
+		/* It decides nothing, but is no sign that it did what it was written for. */
+		if (r->end == REPRO_SIGNAL && !t->crash_ms)
+			log_info("run #%u: %s was ended by signal %d", t->result->number,
+				 t->config->repros->v[r - t->result->repros].name, r->code);
 		break;
 	case AGENT_STUCK:
 		on_stuck(r, frame);

@@ -118,7 +118,7 @@ def wall(row):
 
 
 def wall_crashed(row):
-    return Run(row.kernel, row.args).expect("crashed", row.title).took
+    return Run(row.kernel, row.args).expect("crashed: " + row.title, row.title).took
 
 
 def cpu_a_trial(row):

@@ -76,6 +76,11 @@ status_is 125 "--format json: one clean run is too few for good: exit status 125
 err_like '6 more clean runs would make it good' "and how many more it takes is said"
 check "--format json prints run.json" cmp "$T/out" "$T/json/run.json"
 
+printf 'int main(void) { __builtin_trap(); }\n' >"$T/trap.c"
+run "$KVMREPRO" run --kernel "$kernel" --runs 1 --repro "$T/trap.c" --alpha 0.5
+status_is 0 "a reproducer that a signal ends: exit status 0"
+err_like '^kvmrepro: run #0: trap was ended by signal 4$' "a reproducer that a signal ends: said"
+
 for i in 1 2; do
 	run "$KVMREPRO" run --kernel "$kernel" --runs 1 --repro create-vm --alpha 0.5 \
 		--state "$T/state.json" --out "$T/state-$i"
