@@ -26,7 +26,11 @@ result() {
 		printf 'ok %d - %s\n' "$tests" "$2"
 	else
 		printf 'not ok %d - %s\n' "$tests" "$2"
-		show out err
+		# Where prove shows it whatever else it hides.
+		{
+			printf '# %s: %s\n' "$0" "$2"
+			show out err
+		} >&2
 	fi
 }
 
