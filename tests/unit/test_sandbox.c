@@ -91,10 +91,9 @@ static void load(void)
 	buf_free(&filter);
 }
 
-/* What the call gives: its errno, or 0. */
-static int errno_of(const struct call *c, bool filtered)
+/* What a child's call gives there: its errno, or 0; -1: a signal ended it. */
+static int in_child(bool filtered, int (*call)(const void *), const void *arg)
 {
-	const long *a = c->args;
 	int status;
 	pid_t pid = fork();
 
@@ -102,11 +101,26 @@ static int errno_of(const struct call *c, bool filtered)
 	if (!pid) {
 		if (filtered)
 			load();
-		_exit(syscall(c->number, a[0], a[1], a[2], a[3], a[4]) < 0 ? errno : 0);
+		_exit(call(arg));
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFEXITED(status));
-	return WEXITSTATUS(status);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int call_64(const void *arg)
+{
+	const struct call *c = arg;
+	const long *a = c->args;
+
+	return syscall(c->number, a[0], a[1], a[2], a[3], a[4]) < 0 ? errno : 0;
+}
+
+static int errno_of(const struct call *c, bool filtered)
+{
+	int got = in_child(filtered, call_64, c);
+
+	assert_true(got >= 0);
+	return got;
 }
 
 static void test_calls(void **state)
@@ -123,30 +137,21 @@ static void test_calls(void **state)
 }
 
 /* int $0x80: eax number, ebx, ecx, edx. Arguments must fit in 32 bits. */
-static int call_i386(long number, long a, long b, long c)
+static int call_i386(const void *arg)
 {
+	const long *a = arg;
 	int rc;
 
 	__asm__ volatile("int $0x80"
 			 : "=a"(rc)
-			 : "a"(number), "b"(a), "c"(b), "d"(c)
+			 : "a"(a[0]), "b"(a[1]), "c"(a[2]), "d"(a[3])
 			 : "memory", "r8", "r9", "r10", "r11");
-	return rc;
+	return -rc & 0xff;
 }
 
 static int rc_i386(bool filtered, long number, long a, long b, long c)
 {
-	int status;
-	pid_t pid = fork();
-
-	assert_true(pid >= 0);
-	if (!pid) {
-		if (filtered)
-			load();
-		_exit(-call_i386(number, a, b, c) & 0xff);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	return in_child(filtered, call_i386, (long[]){ number, a, b, c });
 }
 
 /* Numbers of arch/x86/entry/syscalls/syscall_32.tbl. */
