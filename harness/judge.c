@@ -527,29 +527,8 @@ int judge_kernels(const struct judge_options *options, const struct judge_kernel
 void judgement_lines(const struct judgement *judgement, struct buf *text)
 {
 	const struct judgement *j = judgement;
-	size_t same = 0;
-	const struct outcome *first = NULL;
 
-	for (unsigned i = 0; i < j->runs; i++) {
-		if (!j->ended[i])
-			continue;
-		first = first ? first : &j->outcomes[i];
-		same += outcome_equal(first, &j->outcomes[i]);
-	}
-	/* "all" is not said of runs that were cut short. */
-	bool all = same == j->tally.runs && !j->interrupted;
-	for (unsigned i = 0; i < j->runs; i++) {
-		if (!j->ended[i])
-			continue;
-		if (all)
-			buf_adds(text, "all runs: ");
-		else
-			buf_addf(text, "run #%u: ", i);
-		outcome_text(&j->outcomes[i], text);
-		buf_addc(text, '\n');
-		if (all)
-			return;
-	}
+	outcomes_text(j->outcomes, j->ended, j->runs, j->interrupted, text);
 }
 
 void judgement_tell_families(const struct judgement *judgement)

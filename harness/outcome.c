@@ -53,21 +53,29 @@ const char *outcomes_dominant(const struct outcome *outcomes, size_t n)
 	return best;
 }
 
-void outcomes_text(const struct outcome *outcomes, size_t n, struct buf *out)
+void outcomes_text(const struct outcome *outcomes, const bool *ended, size_t n, bool cut_short,
+		   struct buf *out)
 {
-	size_t same = 1;
+	const struct outcome *first = NULL;
+	bool all = !cut_short;
 
-	while (same < n && outcome_equal(&outcomes[0], &outcomes[same]))
-		same++;
 	for (size_t i = 0; i < n; i++) {
-		if (same >= n)
+		if (!ended[i])
+			continue;
+		first = first ? first : &outcomes[i];
+		all &= outcome_equal(first, &outcomes[i]);
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (!ended[i])
+			continue;
+		if (all)
 			buf_adds(out, "all runs: ");
 		else
 			buf_addf(out, "run #%zu: ", i);
 		outcome_text(&outcomes[i], out);
 		buf_addc(out, '\n');
-		if (same >= n)
-			break;
+		if (all)
+			return;
 	}
 }
 

@@ -43,9 +43,11 @@ bool outcome_equal(const struct outcome *a, const struct outcome *b);
 const char *outcomes_dominant(const struct outcome *outcomes, size_t n);
 
 /*
- * The lines on standard output for n outcomes: one "all runs: ..." when all are equal, else a
- * "run #I: ..." for each. Titles are escaped.
+ * The lines on standard output for those of n outcomes that ended: one "all runs: ..." when they
+ * are equal, else a "run #I: ..." for each. "all" is not said of runs that were cut short. Titles
+ * are escaped.
  */
-void outcomes_text(const struct outcome *outcomes, size_t n, struct buf *out);
+void outcomes_text(const struct outcome *outcomes, const bool *ended, size_t n, bool cut_short,
+		   struct buf *out);
 
 #endif

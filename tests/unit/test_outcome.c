@@ -44,19 +44,29 @@ static void test_lines(void **state)
 	struct outcome runs[3] = { { OUTCOME_CRASHED, "A" },
 				   { OUTCOME_CRASHED, "A" },
 				   { OUTCOME_CRASHED, "A" } };
+	bool ended[3] = { true, true, true };
 	cleanup_buf struct buf text = BUF_INIT;
 
 	(void)state;
-	outcomes_text(runs, 3, &text);
+	outcomes_text(runs, ended, 3, false, &text);
 	assert_string_equal(text.data, "all runs: crashed: A\n");
+	buf_clear(&text);
+	outcomes_text(runs, ended, 3, true, &text);
+	assert_string_equal(text.data,
+			    "run #0: crashed: A\nrun #1: crashed: A\nrun #2: crashed: A\n");
 	buf_clear(&text);
 	runs[1].kind = OUTCOME_BOOT_FAILED;
 	runs[2] = (struct outcome){ OUTCOME_OK, NULL };
-	outcomes_text(runs, 3, &text);
+	outcomes_text(runs, ended, 3, false, &text);
 	assert_string_equal(text.data, "run #0: crashed: A\nrun #1: boot failed: A\nrun #2: OK\n");
 	buf_clear(&text);
+	ended[0] = ended[1] = false;
+	outcomes_text(runs, ended, 3, false, &text);
+	assert_string_equal(text.data, "all runs: OK\n");
+	buf_clear(&text);
 	runs[0].title = "B";
-	outcomes_text(runs, 1, &text);
+	ended[0] = true;
+	outcomes_text(runs, ended, 1, false, &text);
 	assert_string_equal(text.data, "all runs: crashed: B\n");
 }
 
