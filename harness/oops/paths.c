@@ -67,7 +67,6 @@ const struct oops_path path_urb = { trapped, trace, PICK_FIRST,
 const struct oops_path path_refcount = { trapped, trace, PICK_FIRST, NULL };
 const struct oops_path path_proc = { trapped, trace, PICK_FIRST, "^_*proc_" };
 const struct oops_path path_sched = { trace, NULL, PICK_FIRST, "schedule|rwsem|wait_for" };
-const struct oops_path path_panic = { trace, NULL, PICK_FIRST, "schedule" };
 const struct oops_path path_stack_chk = { stack_chk, NULL, PICK_FIRST, NULL };
 const struct oops_path path_rust = { trace, NULL, PICK_FIRST,
 				     "^core::|^__rustc|^rust_(?:begin|panic|helper)" };
