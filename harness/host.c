@@ -3,14 +3,18 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
-#include "base/err.h"
 #include "base/fs.h"
 
 #include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+/* Measured: 32 descriptors with one VM, 42 with two, 56 with four. */
+#define FILES_BASE 64
+#define FILES_A_VM 16
 
 #define FILE_BYTES ((size_t)4 << 20) /* /proc/stat of a host with thousands of CPUs */
 
@@ -164,4 +168,25 @@ int64_t host_idle_ms(const char *root)
 		line = strchrnul(line, '\n');
 	}
 	return any ? sum * 1000 / sysconf(_SC_CLK_TCK) : -1;
+}
+
+int host_allow_files(unsigned vms, struct err *err)
+{
+	rlim_t needed = FILES_BASE + (rlim_t)vms * FILES_A_VM;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return err_errno(err, ERR_HARNESS, "the limit on open files");
+	if (limit.rlim_cur >= needed)
+		return 0;
+	if (limit.rlim_max < needed)
+		return err_set(err, ERR_HARNESS,
+			       "too few open files: %ju are allowed (ulimit -Hn), %ju needed for "
+			       "%u VM%s at once",
+			       (uintmax_t)limit.rlim_max, (uintmax_t)needed, vms,
+			       vms == 1 ? "" : "s");
+	limit.rlim_cur = needed;
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		return err_errno(err, ERR_HARNESS, "the limit on open files");
+	return 0;
 }

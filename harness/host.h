@@ -8,6 +8,8 @@
 #ifndef HOST_H
 #define HOST_H
 
+#include "base/err.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,5 +24,12 @@ void host_look(const char *root, struct host *out);
 /* For how many milliseconds the CPUs that the program may run on have been idle in all since the
  * host's boot; -1: not known. */
 int64_t host_idle_ms(const char *root);
+
+/*
+ * See to it that so many VMs at once have the descriptors they need in this process, raising its
+ * own limit (getrlimit(2), RLIMIT_NOFILE) as far as it may: without them GLib, below libvirt, ends
+ * the process. Error (ERR_HARNESS): it may not.
+ */
+int host_allow_files(unsigned vms, struct err *err);
 
 #endif

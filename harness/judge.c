@@ -381,8 +381,9 @@ static int open_origin(struct subject *s, struct origin **out, struct err *err)
 	return 0;
 }
 
-/* How many VMs there may be at once: as asked for, or by CPUs and memory; by CPUs to begin with. */
-static void choose_jobs(const struct court *court, struct plan *plan)
+/* How many VMs there may be at once: as asked for, or by CPUs, memory and open files; by CPUs to
+ * begin with. */
+static int choose_jobs(const struct court *court, struct plan *plan, struct err *err)
 {
 	const struct session *s = &court->subjects[0].session;
 	unsigned long all = (unsigned long)court->options->runs * court->n;
@@ -397,6 +398,8 @@ static void choose_jobs(const struct court *court, struct plan *plan)
 		int64_t most = host.rationed ? host.cpus : (int64_t)host.cpus * AUTO_JOBS_A_CPU;
 		room = room < 1 ? 1 : room;
 		plan->jobs_max = (unsigned)(room < most ? room : most);
+		while (plan->jobs_max > 1 && host_allow_files(plan->jobs_max, err))
+			plan->jobs_max--;
 		plan->jobs = host.cpus < plan->jobs_max ? host.cpus : plan->jobs_max;
 		if (s->engine == &engine_replay)
 			plan->jobs = plan->jobs_max = host.cpus;
@@ -407,6 +410,7 @@ static void choose_jobs(const struct court *court, struct plan *plan)
 		plan->jobs = (unsigned)all;
 	if (plan->jobs_max > all)
 		plan->jobs_max = (unsigned)all;
+	return host_allow_files(plan->jobs_max, err);
 }
 
 static void tell_jobs(const struct court *court, unsigned jobs)
@@ -428,7 +432,8 @@ static int make_runs(struct court *court, struct err *err)
 	unsigned most;
 	int rc = 0;
 
-	choose_jobs(court, &plan);
+	if (choose_jobs(court, &plan, err))
+		return -1;
 	tell_jobs(court, plan.jobs);
 	for (size_t i = 0; i < court->n; i++) {
 		struct subject *s = &court->subjects[i];
@@ -473,6 +478,8 @@ static int close_books(struct court *court, int rc, struct err *err)
 
 static int hold_court(struct court *court, struct err *err)
 {
+	if (host_allow_files(1, err))
+		return -1;
 	for (size_t i = 0; i < court->n; i++) {
 		struct subject *s = &court->subjects[i];
 

@@ -187,7 +187,11 @@ row full "the disk of --out full in mid-run" 128 'No space left on device'
 result $? "the disk of --out full in mid-run: what was finished is whole"
 
 begin fds prlimit --nofile=20 -- --kernel "$lean" --repro create-vm --runs 2
-row fds "out of file descriptors" 128 'Too many open files|infra problem'
+row fds "too few file descriptors" 128 'too few open files: 20 are allowed'
+begin fds-two prlimit --nofile=100 -- --kernel "$lean" --repro create-vm --runs 4 --jobs 4
+row fds-two "enough of them for one VM, not for four" 128 'for 4 VMs at once'
+begin fds-soft prlimit --nofile=20:200 -- --kernel "$lean" --repro create-vm --runs 2
+row fds-soft "too few of them, but more for the asking" 125 '^all runs: OK'
 
 begin oom prlimit --as=120000000: -- --kernel "$lean" --repro create-vm --runs 2
 # Whose allocation fails is chance. Ours end in 128; below virDomainCreateXML GLib recurses in its own

@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <string.h>
+#include <limits.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -146,6 +148,28 @@ static void test_idle(void **opaque)
 	assert_true(host_idle_ms("") >= 0);
 }
 
+/* The soft limit is raised as far as is needed, and no further; the hard one stands. */
+static void test_files(void **opaque)
+{
+	struct rlimit before, now, low;
+	struct err err;
+
+	(void)opaque;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	low = (struct rlimit){ 20, before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	assert_int_equal(host_allow_files(2, &err), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
+	assert_in_range(now.rlim_cur, 42, 200);
+	assert_int_equal(host_allow_files(1, &err), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &low), 0);
+	assert_int_equal(low.rlim_cur, now.rlim_cur);
+	assert_int_equal(host_allow_files(UINT_MAX, &err), -1);
+	assert_int_equal(err.kind, ERR_HARNESS);
+	assert_non_null(strstr(err.msg, "too few open files"));
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -154,6 +178,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_memory_1, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cpus, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_idle, set_up, tear_down),
+		cmocka_unit_test(test_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
