@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#ifdef __SANITIZE_ADDRESS__
+#ifdef SANITIZED /* sanitizers make system calls of their own */
 
 int confine(const struct confine_limits *limits, struct err *err)
 {

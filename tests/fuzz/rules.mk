@@ -1,30 +1,15 @@
 # Fuzzing what reads bytes from outside: make fuzz, or one target alone: make fuzz-oops (the
 # classifier), fuzz-bisect_log, fuzz-kernel (a payload), fuzz-state, fuzz-journal, fuzz-agent,
 # fuzz-catalogue, fuzz-wire (a caged reader's answers), fuzz-files (a kernel image's header, a
-# module, a program). FUZZ_SECONDS each; -j2 for two at a time. Needs clang with libFuzzer. The
+# module, a program). FUZZ_SECONDS each; -j2 for two at a time. The objects are the unit tests'. The
 # corpora begin with the tests' data; what is found lands in $(BUILD)/fuzz.
-FUZZ_CC ?= clang
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := oops bisect_log kernel state journal agent catalogue wire files
-FUZZ_FLAGS := -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
-FUZZ_SRC := $(filter-out harness/main.c harness/cmd_%.c harness/vm/%.c,$(HARNESS_SRC))
-FUZZ_OBJ := $(FUZZ_SRC:%.c=$(BUILD)/fuzz/%.o)
 
-$(BUILD)/fuzz/harness/embed.o: $(BUILD)/guest/init images/domain.xml.in images/bochsrc.in \
-	repro/catalogue $(REPRO_SRC)
-
-$(BUILD)/fuzz/harness/%.o: harness/%.c
+$(BUILD)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/san/libkvmrepro.a
 	@mkdir -p $(@D)
-	$(call say,CC)$(FUZZ_CC) $(CPPFLAGS) -std=gnu11 $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link \
-		$(PKG_CFLAGS) -MMD -MP -c -o $@ $<
-
-$(BUILD)/fuzz/libkvmrepro.a: $(FUZZ_OBJ)
-	@rm -f $@
-	$(call say,AR)$(AR) rcs $@ $^
-
-$(BUILD)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/fuzz/libkvmrepro.a
-	$(call say,CC)$(FUZZ_CC) $(CPPFLAGS) -std=gnu11 $(FUZZ_FLAGS) -fsanitize=fuzzer \
-		$(PKG_CFLAGS) -o $@ $< $(BUILD)/fuzz/libkvmrepro.a $(LDLIBS)
+	$(call say,CC)$(SAN_CC) $(CPPFLAGS) $(SAN_CFLAGS) -fsanitize=fuzzer $(PKG_CFLAGS) -MMD -MP -o $@ $< \
+		$(BUILD)/san/libkvmrepro.a $(LDLIBS)
 
 # Seeds, one directory a target; those that are files of the tests are named below.
 FUZZ_SEEDS_oops := tests/fuzz/corpus
