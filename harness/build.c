@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
@@ -27,10 +28,11 @@
 
 /* What follows runs between fork() and exec() or _exit(): async-signal-safe functions only. */
 
-static _Noreturn void become(const char *const *argv, const sigset_t *before)
+static _Noreturn void become(const char *paths, const char *const *argv, const sigset_t *before)
 {
 	sigprocmask(SIG_SETMASK, before, NULL);
-	execvp(argv[0], (char *const *)argv);
+	for (const char *path = paths; *path; path += strlen(path) + 1)
+		execv(path, (char *const *)argv);
 	_exit(127);
 }
 
@@ -55,8 +57,9 @@ static int guard(pid_t child, const sigset_t *awaited)
 }
 
 /* The signals that are awaited are blocked already; what came since fork() is pending. */
-static _Noreturn void supervise(const char *dir, const char *const *argv, int log_fd, pid_t parent,
-				const sigset_t *awaited, const sigset_t *before)
+static _Noreturn void supervise(const char *dir, const char *paths, const char *const *argv,
+				int log_fd, pid_t parent, const sigset_t *awaited,
+				const sigset_t *before)
 {
 	signal(SIGINT, SIG_DFL);
 	signal(SIGHUP, SIG_DFL);
@@ -74,8 +77,24 @@ static _Noreturn void supervise(const char *dir, const char *const *argv, int lo
 	close_range(STDERR_FILENO + 1, ~0U, 0);
 	pid_t child = fork();
 	if (!child)
-		become(argv, before);
+		become(paths, argv, before);
 	_exit(child < 0 ? 126 : guard(child, awaited));
+}
+
+/* Where a program may be, as execvp() would look for it; each ends in NUL, and the last in two. */
+static void find_program(const char *name, struct buf *paths)
+{
+	const char *path = getenv("PATH");
+	cleanup_free char *dirs = xstrdup(path ? path : "/bin:/usr/bin");
+	char *rest = dirs;
+
+	for (const char *dir; !strchr(name, '/') && (dir = strsep(&rest, ":"));) {
+		buf_addf(paths, "%s/%s", *dir ? dir : ".", name);
+		buf_addc(paths, '\0');
+	}
+	if (strchr(name, '/'))
+		buf_add(paths, name, strlen(name) + 1);
+	buf_addc(paths, '\0');
 }
 
 /*
@@ -84,16 +103,18 @@ static _Noreturn void supervise(const char *dir, const char *const *argv, int lo
  */
 static pid_t start(const char *dir, const char *const *argv, int log_fd)
 {
+	cleanup_buf struct buf paths = BUF_INIT;
 	sigset_t awaited, before;
 	pid_t parent = getpid();
 
+	find_program(argv[0], &paths);
 	sigemptyset(&awaited);
 	sigaddset(&awaited, SIGTERM);
 	sigaddset(&awaited, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &awaited, &before);
 	pid_t pid = fork();
 	if (!pid)
-		supervise(dir, argv, log_fd, parent, &awaited, &before);
+		supervise(dir, paths.data, argv, log_fd, parent, &awaited, &before);
 	int saved = errno;
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	errno = saved;

@@ -114,6 +114,33 @@ static void test_failure(void **state)
 	assert_failure("kill -9 $$\n:", "exit status 137, and it printed nothing: kill -9 $$");
 }
 
+/* Looked for in $PATH, where a directory may be missing and the file be no program. */
+static void test_program(void **state)
+{
+	static const char program[] = "#!/bin/sh\nexit 7\n";
+	const char *argv[] = { "exit-7", NULL }, *none[] = { "exit-8", NULL };
+	cleanup_free char *before = xstrdup(getenv("PATH"));
+	cleanup_free char *place = xasprintf("%s/place", dir), *text = xasprintf("%s/exit-7", dir);
+	cleanup_free char *file = xasprintf("%s/exit-7", place), *log = xasprintf("%s/log", dir);
+	cleanup_free char *path = xasprintf("/nowhere:%s:%s", dir, place);
+	struct err err;
+	int status;
+
+	(void)state;
+	assert_int_equal(fs_mkdirs(place, &err), 0);
+	assert_int_equal(fs_write(text, program, strlen(program), &err), 0);
+	assert_int_equal(fs_write_program(file, program, strlen(program), &err), 0);
+	assert_int_equal(setenv("PATH", path, 1), 0);
+	assert_int_equal(build_exec("/", argv, 0, log, &status, &err), 0);
+	assert_int_equal(status, 7);
+	assert_int_equal(build_exec("/", none, 0, log, &status, &err), 0);
+	assert_int_equal(status, 127);
+	argv[0] = file;
+	assert_int_equal(build_exec("/", argv, 0, log, &status, &err), 0);
+	assert_int_equal(status, 7);
+	assert_int_equal(setenv("PATH", before, 1), 0);
+}
+
 /* proc_pid_stat(5): the sixth word is the session, the seventh the terminal, 0 if there is none. */
 static void test_no_terminal(void **state)
 {
@@ -159,11 +186,9 @@ static void test_interrupted_before(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_status),
-		cmocka_unit_test(test_failure),
-		cmocka_unit_test(test_no_terminal),
-		cmocka_unit_test(test_interrupted_fork),
-		cmocka_unit_test(test_interrupted_before),
+		cmocka_unit_test(test_status),           cmocka_unit_test(test_failure),
+		cmocka_unit_test(test_program),          cmocka_unit_test(test_no_terminal),
+		cmocka_unit_test(test_interrupted_fork), cmocka_unit_test(test_interrupted_before),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
