@@ -142,14 +142,6 @@ static int add_entry(struct initramfs *fs, const char *path, struct archive_entr
 	return rc;
 }
 
-int initramfs_add_dir(struct initramfs *fs, const char *path, mode_t mode, struct err *err)
-{
-	struct archive_entry *entry = archive_entry_new();
-
-	archive_entry_set_mode(entry, S_IFDIR | mode);
-	return add_entry(fs, path, entry, NULL, 0, err);
-}
-
 int initramfs_add_file(struct initramfs *fs, const char *path, mode_t mode, const void *data,
 		       size_t len, struct err *err)
 {

@@ -28,7 +28,6 @@ void initramfs_free(struct initramfs *fs);
  * Add one entry. path is absolute, ASCII, without "." or ".." or "//"; it must not be there yet.
  * Missing parents are added as directories of mode 0755. mode: permission bits.
  */
-int initramfs_add_dir(struct initramfs *fs, const char *path, mode_t mode, struct err *err);
 int initramfs_add_file(struct initramfs *fs, const char *path, mode_t mode, const void *data,
 		       size_t len, struct err *err);
 int initramfs_add_symlink(struct initramfs *fs, const char *path, const char *target,
