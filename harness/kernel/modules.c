@@ -308,8 +308,9 @@ static int closure(const struct kernel_image *image, const char *dir, const char
 		rc = table_walk(&s.files, dir, err);
 		if (!rc)
 			rc = table_read_builtin(&s.builtin, dir, err);
-		if (!rc && must_hold && !s.files.n)
-			rc = err_set(err, ERR_INPUT, "%s: no kernel modules (*.ko) in there", dir);
+		if (!rc && must_hold && !s.files.n && !s.builtin.n)
+			rc = err_set(err, ERR_INPUT,
+				     "%s: no kernel modules (*.ko, modules.builtin) in there", dir);
 	}
 	if (!rc)
 		rc = search_run(&s, wanted, err);

@@ -246,6 +246,22 @@ static void test_builtin(void **state)
 		       "kvm ccp kvm_amd | irqbypass(builtin) kvm_intel(builtin)");
 }
 
+static void test_all_builtin(void **state)
+{
+	cleanup_free char *tree = new_tree(), *list = xasprintf("%s/modules.builtin", tree);
+	struct kernel_image image = image_at((char *)"/none/bzImage");
+	struct kernel_modules m;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(fs_mkdirs(tree, &err), 0);
+	write_text(list, "kernel/arch/x86/kvm/kvm.ko\nkernel/arch/x86/kvm/kvm-amd.ko\n");
+	assert_int_equal(modules_for_image(&image, tree, &m, &err), 0);
+	assert_int_equal(m.n, 0);
+	assert_true(m.absent[0].builtin && m.absent[1].builtin);
+	kernel_modules_free(&m);
+}
+
 static void test_dependencies(void **state)
 {
 	static const char *const wanted[] = { "a", "e-1", NULL };
@@ -565,6 +581,7 @@ int main(void)
 		cmocka_unit_test(test_kvm),
 		cmocka_unit_test(test_none),
 		cmocka_unit_test(test_builtin),
+		cmocka_unit_test(test_all_builtin),
 		cmocka_unit_test(test_dependencies),
 		cmocka_unit_test(test_too_many),
 		cmocka_unit_test(test_release),
