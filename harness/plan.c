@@ -28,12 +28,13 @@ struct crew {
 	unsigned size;            /* threads that make trials */
 	unsigned busy;            /* those whose trial is not waiting for a boot */
 	pthread_cond_t gone_cond; /* size became less */
-	pthread_t *threads;       /* all that were started, n_threads */
-	size_t n_threads;
+	pthread_t *gone;          /* those that make none any more, to be joined */
+	size_t n_gone;
 };
 
 /* Hand the result on, unless enough has been seen while it was made. One job tells its trials in
- * their order: the VM that was made first need not have run first, or been the first to end. */
+ * their order: the VM that was made first need not have run first, or been the first to end. When
+ * one has failed, those that had ended are told all the same: their evidence is whole. */
 static int hand_on(struct crew *crew, unsigned long turn, struct trial_result *result,
 		   struct err *err)
 {
@@ -160,6 +161,8 @@ static bool take_turn(struct crew *crew, unsigned long *turn)
 		*turn = crew->next++;
 	} else {
 		crew->size--;
+		crew->gone = xrealloc(crew->gone, (crew->n_gone + 1) * sizeof(*crew->gone));
+		crew->gone[crew->n_gone++] = pthread_self();
 		pthread_cond_signal(&crew->gone_cond);
 	}
 	pthread_mutex_unlock(&crew->lock);
@@ -197,12 +200,11 @@ static void fill_crew(struct crew *crew)
 	unsigned long left = crew->n_turns - crew->next;
 
 	while (crew->size <= crew->places && crew->size < left + crew->busy) {
-		crew->threads =
-			xrealloc(crew->threads, (crew->n_threads + 1) * sizeof(*crew->threads));
-		errno = pthread_create(&crew->threads[crew->n_threads], NULL, work, crew);
+		pthread_t thread;
+
+		errno = pthread_create(&thread, NULL, work, crew);
 		if (errno)
 			break;
-		crew->n_threads++;
 		crew->size++;
 	}
 }
@@ -234,6 +236,13 @@ static void tune(struct crew *crew, struct sample *last)
 	crew->most = crew->places > crew->most ? crew->places : crew->most;
 }
 
+/* The lock is held, and those that are gone do not take it any more. */
+static void join_gone(struct crew *crew)
+{
+	while (crew->n_gone)
+		pthread_join(crew->gone[--crew->n_gone], NULL);
+}
+
 /* Wait until no thread makes trials any more. */
 static void attend(struct crew *crew)
 {
@@ -245,14 +254,15 @@ static void attend(struct crew *crew)
 		int64_t until = clock_ms() + SAMPLE_MS;
 		struct timespec ts = { until / 1000, until % 1000 * 1000000 };
 
-		if (!tuned) {
+		if (tuned)
+			pthread_cond_timedwait(&crew->gone_cond, &crew->lock, &ts);
+		else
 			pthread_cond_wait(&crew->gone_cond, &crew->lock);
-			continue;
-		}
-		pthread_cond_timedwait(&crew->gone_cond, &crew->lock, &ts);
-		if (crew->size)
+		join_gone(crew);
+		if (tuned && crew->size)
 			tune(crew, &last);
 	}
+	join_gone(crew);
 	pthread_mutex_unlock(&crew->lock);
 }
 
@@ -292,9 +302,7 @@ int plan_run(const struct plan *plan, unsigned *most, struct err *err)
 	}
 	pthread_mutex_unlock(&crew.lock);
 	attend(&crew);
-	for (size_t i = 0; i < crew.n_threads; i++)
-		pthread_join(crew.threads[i], NULL);
-	free(crew.threads);
+	free(crew.gone);
 	free(crew.turns);
 	gate_close(&crew.gate);
 	pthread_cond_destroy(&crew.told_cond);
