@@ -135,6 +135,8 @@ void host_look(const char *root, struct host *out)
 {
 	cleanup_free char *proc = xasprintf("%s/proc", root);
 	int64_t free_kib = number_in(proc, "meminfo", "MemAvailable:");
+	int64_t all_kib = number_in(proc, "meminfo", "MemTotal:");
+	int64_t swap_kib = number_in(proc, "meminfo", "SwapTotal:");
 	struct limits limits = { free_kib < 0 ? -1 : free_kib * 1024, -1 };
 	cpu_set_t set;
 
@@ -145,6 +147,7 @@ void host_look(const char *root, struct host *out)
 	if (out->rationed)
 		out->cpus = (unsigned)limits.cpus;
 	out->memory_bytes = limits.memory_bytes;
+	out->all_bytes = all_kib < 0 ? -1 : (all_kib + (swap_kib < 0 ? 0 : swap_kib)) * 1024;
 }
 
 /* Lines "cpuN user nice system idle iowait ..." in ticks (proc(5)). */

@@ -17,6 +17,7 @@ struct host {
 	unsigned cpus;        /* at least 1 */
 	bool rationed;        /* a group gets less time than that of all CPUs it may run on */
 	int64_t memory_bytes; /* that can be had without taking it from others; -1: not known */
+	int64_t all_bytes;    /* of memory and swap, whoever has it; -1: not known */
 };
 
 void host_look(const char *root, struct host *out);

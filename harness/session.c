@@ -5,10 +5,12 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/sha256.h"
+#include "host.h"
 #include "kernel/initramfs.h"
 #include "sandbox.h"
 #include "signature_cache.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -74,6 +76,24 @@ static int choose_engine(const struct session_options *o, struct session *s, str
 		return err_set(err, ERR_INPUT,
 			       "--engine takes one of auto, libvirt, bochs, replay:DIR, not '%s'",
 			       o->engine);
+	return 0;
+}
+
+/* What cannot be had of the engine that was asked for, or of this host. */
+static int check_wishes(const struct session_options *o, const struct session *s, struct err *err)
+{
+	bool accel = strcmp(o->accel, "auto") != 0;
+	struct host host;
+
+	if (s->engine != &engine_libvirt && (accel || o->connect))
+		return err_set(err, ERR_INPUT, "--%s %s is for libvirt, not for --engine %s",
+			       accel ? "accel" : "connect", accel ? o->accel : o->connect,
+			       o->engine);
+	host_look("", &host);
+	if (!o->connect && host.all_bytes >= 0 && o->memory_mib > host.all_bytes >> 20)
+		return err_set(err, ERR_INPUT,
+			       "--memory %u: this host has %" PRId64 " MiB, swap included",
+			       o->memory_mib, host.all_bytes >> 20);
 	return 0;
 }
 
@@ -160,7 +180,7 @@ int session_prepare(const struct session_options *options, struct session *sessi
 	if (options->keep_state && !options->boot_once)
 		return err_set(err, ERR_INPUT,
 			       "--keep-state: with --boot each there is no state to keep");
-	if (choose_engine(options, session, err) ||
+	if (choose_engine(options, session, err) || check_wishes(options, session, err) ||
 	    filter_init(options->expect, options->n_expect, options->ignore, options->n_ignore,
 			&session->filter, err) ||
 	    catalogue_bundled(&session->catalogue, err) ||

@@ -37,6 +37,12 @@ bad "more hits than runs" "--min-hits 4 is more than --runs 3" --min-hits 4 --ru
 err_lines 1 "more hits than runs: one line"
 bad "an unknown choice" "--accel takes one of auto, kvm, tcg, not 'xen'" --accel xen
 bad "an unknown engine" "--engine takes one of" --engine xen --kernel /dev/null
+bad "an accelerator for Bochs" "--accel kvm is for libvirt, not for --engine bochs" \
+	--engine bochs --accel kvm --kernel /dev/null
+bad "a connection for a replay" "--connect qemu:///system is for libvirt" \
+	--engine replay:tests/data/replay/panic --connect qemu:///system
+bad "more memory than there is" "--memory 1048576: this host has [0-9]+ MiB, swap included" \
+	--memory 1048576 --kernel /dev/null
 bad "an operand" "'extra' is not expected" extra
 bad "a program for a kernel" "ELF" --kernel /bin/sh
 bad "an unknown reproducer" "no such reproducer 'create-wm'.*create-vm" --repro create-wm

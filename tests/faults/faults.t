@@ -171,7 +171,7 @@ row broken "a QEMU that ends at once" 128 'no usable QEMU'
 begin dies env PATH="$T/dies:$PATH" -- --kernel "$lean" --repro create-vm --runs 1
 row dies "libvirt refuses: QEMU ends at the domain's start" 128 'no luck' \
 	'.trials[0].retried | test("libvirt cannot start the VM")'
-begin memory prlimit --as=1500000000 -- --kernel "$lean" --repro create-vm --runs 1 --memory 8192
+begin memory prlimit --as=1500000000 -- --kernel "$lean" --repro create-vm --runs 1 --memory 2048
 row memory "libvirt refuses: no memory for the domain" 128 'all runs: infra problem: .*emory'
 
 # ---- what the harness itself needs ----

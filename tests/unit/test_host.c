@@ -51,7 +51,7 @@ static int set_up(void **opaque)
 	cpus = (unsigned)CPU_COUNT(&set);
 	while (!CPU_ISSET(cpu, &set))
 		cpu++;
-	put("proc/meminfo", "MemTotal: 9000000 kB\nMemFree: 1 kB\nMemAvailable:   8388608 kB\n");
+	put("proc/meminfo", "MemTotal: 9437184 kB\nMemFree: 1 kB\nMemAvailable:   8388608 kB\n");
 	return 0;
 }
 
@@ -72,10 +72,13 @@ static void test_no_groups(void **opaque)
 	assert_int_equal(host.cpus, cpus);
 	assert_false(host.rationed);
 	assert_int_equal(host.memory_bytes, 8192 * MIB);
-	put("proc/meminfo", "MemTotal: 9000000 kB\n");
+	assert_int_equal(host.all_bytes, 9216 * MIB);
+	put("proc/meminfo", "MemTotal: 9437184 kB\nSwapTotal: 1048576 kB\n");
 	assert_int_equal(look().memory_bytes, -1);
+	assert_int_equal(look().all_bytes, 10240 * MIB);
 	put("proc/meminfo", "");
 	assert_int_equal(look().memory_bytes, -1);
+	assert_int_equal(look().all_bytes, -1);
 }
 
 /* The least that is left in the group and in those it is in; page cache can be had. */
