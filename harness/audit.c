@@ -193,6 +193,15 @@ static void judge_all(const struct bisect_log *log, const struct filter *expect,
 	}
 }
 
+/* Whether any run of the log is, or may be, what is looked for. */
+static bool shows_target(const struct audit *audit)
+{
+	for (size_t i = 0; i < audit->n_revisions; i++)
+		if (audit->revisions[i].tally.hits || audit->revisions[i].tally.possible)
+			return true;
+	return false;
+}
+
 static bool needs_assumption(const struct bisect_log *log)
 {
 	for (size_t i = 0; i < log->n_revisions; i++)
@@ -224,6 +233,12 @@ int audit_log(const struct bisect_log *log, const struct filter *expect,
 	learn(log, wanted, &audit);
 	judge_all(log, wanted, &audit);
 	filter_free(&own);
+	if (!shows_target(&audit)) {
+		audit_free(&audit);
+		return err_set(
+			err, ERR_INPUT, "no run of the log crashed in what --expect names%s%s",
+			title ? "; the first revision did mostly in: " : "", title ? title : "");
+	}
 	*out = audit;
 	return 0;
 }

@@ -45,8 +45,8 @@ struct audit {
 
 /*
  * expect: what --expect names. Empty: the crash that most runs of the first revision, the one the
- * search began with, ended in; ERR_INPUT when there was none. policy without known rate. The
- * caller frees *out with audit_free().
+ * search began with, ended in. ERR_INPUT when there was none, or no run of the log shows it. policy
+ * without known rate. The caller frees *out with audit_free().
  */
 int audit_log(const struct bisect_log *log, const struct filter *expect,
 	      const struct policy *policy, struct audit *out, struct err *err);

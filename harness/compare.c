@@ -41,25 +41,38 @@ void compare_decide(const struct policy *policy, const struct tally *base,
 		out->final = true;
 }
 
+const char *compare_word(enum verdict verdict)
+{
+	static const char *const words[] = {
+		[VERDICT_GOOD] = "fixed",
+		[VERDICT_BAD] = "not fixed",
+		[VERDICT_SKIP] = "cannot tell",
+		[VERDICT_NONE] = "cannot tell",
+	};
+
+	return words[verdict];
+}
+
 void compare_sentence(const struct policy *policy, const struct tally *base,
 		      const struct tally *kernel, const struct decision *decision, struct buf *out)
 {
 	struct policy p = informed(policy, base);
 
+	buf_adds(out, compare_word(decision->verdict));
 	switch (decision->verdict) {
 	case VERDICT_GOOD:
-		buf_addf(out, "fixed (chance that the bug is still there and hid: %.2g)",
+		buf_addf(out, " (chance that the bug is still there and hid: %.2g)",
 			 decision->hidden);
 		return;
 	case VERDICT_BAD:
-		buf_addf(out, "not fixed: the crash was seen in %zu of %zu run%s", kernel->hits,
+		buf_addf(out, ": the crash was seen in %zu of %zu run%s", kernel->hits,
 			 kernel->runs, kernel->runs == 1 ? "" : "s");
 		return;
 	case VERDICT_SKIP:
 	case VERDICT_NONE:
 		break;
 	}
-	buf_adds(out, "cannot tell: ");
+	buf_adds(out, ": ");
 	if (!base->hits)
 		buf_addf(out,
 			 "the base did not show the crash in %zu run%s, %zu of them clean; more "

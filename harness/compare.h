@@ -15,7 +15,10 @@
 void compare_decide(const struct policy *policy, const struct tally *base,
 		    const struct tally *kernel, struct decision *out);
 
-/* The answer in one sentence, for people. Added to out. */
+/* "fixed", "not fixed", "cannot tell". */
+const char *compare_word(enum verdict verdict);
+
+/* The answer in one sentence, for people, which begins with that word. Added to out. */
 void compare_sentence(const struct policy *policy, const struct tally *base,
 		      const struct tally *kernel, const struct decision *decision, struct buf *out);
 

@@ -46,8 +46,8 @@ static int parse_share(const struct opt *o, const char *text, double *out, struc
 
 	if (!plain || *end || d <= 0 || d >= 1)
 		return err_set(err, ERR_INPUT,
-			       "--%s takes a number above 0 and below 1, such as 0.01, not '%s'",
-			       o->name, text);
+			       "--%s takes a number above 0 and below 1, such as %s, not '%s'",
+			       o->name, o->def, text);
 	*out = d;
 	return 0;
 }

@@ -28,7 +28,7 @@ json_t *check_json_new(const struct judgement judgements[2], const char *const p
 
 	json_put(o, "kvmrepro", json_text(KVMREPRO_VERSION));
 	json_put(o, "answer", json_text(sentence));
-	json_put(o, "verdict", json_text(verdict_name(decision->verdict)));
+	json_put(o, "verdict", json_text(compare_word(decision->verdict)));
 	json_put(o, "alpha", json_real(judgements[1].policy.alpha));
 	json_put(o, "hidden", json_real(decision->hidden));
 	json_put(o, "more_clean", json_integer((json_int_t)decision->more_clean));

@@ -21,7 +21,8 @@ answer() {
 	# shellcheck disable=SC2016
 	check "$name: check.json has the same answer" jq -e --argjson want "$want" \
 		--arg line "$(tail -n 1 "$T/out")" \
-		'.exit_status == $want and .answer == $line' "$dir/out/check.json"
+		'.verdict as $word | .exit_status == $want and .answer == $line and ($line | startswith($word)) and
+		$word == {"0": "fixed", "1": "not fixed"}[$want | tostring] // "cannot tell"' "$dir/out/check.json"
 	json=$dir/out/check.json
 }
 E='WARNING in kvm_target'
