@@ -18,7 +18,8 @@ struct bisect_config {
 	const char *build;  /* shell command, run in the tree */
 	const char *kernel; /* the bzImage that it makes, relative to the tree */
 	const struct trial_options *trials;
-	long runs; /* of one revision at most; 0: what the policy asks for */
+	long runs;         /* of one revision at most; 0: what the policy asks for */
+	const char *state; /* the state file (state.h), or NULL */
 	/* The journal has grown: its log (bisect_journal_log()) has more lines at its end. */
 	int (*grew)(void *opaque, struct err *err);
 	void *opaque;

@@ -127,6 +127,7 @@ static int confirm_here(void *opaque, struct err *err)
 	cleanup_free struct judgement *jm = xcalloc(n, sizeof(*jm));
 	cleanup_free char **own = xcalloc(3 * n, sizeof(*own));
 	struct policy policy = bisect_policy(b);
+	struct state *state = NULL;
 	struct judge_options jo = {
 		.runs = (unsigned)(b->config->runs ? (size_t)b->config->runs
 						   : policy_runs(&policy, false)),
@@ -136,6 +137,8 @@ static int confirm_here(void *opaque, struct err *err)
 	};
 	int64_t began = clock_ms();
 
+	if (b->config->state && state_open(b->config->state, &state, err))
+		return -1;
 	for (size_t i = 0; i < n; i++) {
 		cleanup_free char *base = xasprintf("%s/%s/confirm", b->j->dir, steps[i]->dir);
 		bool resume;
@@ -148,6 +151,7 @@ static int confirm_here(void *opaque, struct err *err)
 					       .label = own[3 * i + 2],
 					       .resume = resume,
 					       .out = own[3 * i + 1],
+					       .state = state,
 					       .known = &b->j->family };
 		/* What one boot's memory had in it must not make a culprit. */
 		jk[i].session.boot_once = jk[i].session.keep_state = false;
@@ -159,6 +163,7 @@ static int confirm_here(void *opaque, struct err *err)
 		judgement_free(&jm[i]);
 	for (size_t i = 0; i < 3 * n; i++)
 		free(own[i]);
+	state_close(state);
 	return rc;
 }
 

@@ -181,7 +181,7 @@ static int judge_here(void *opaque, struct err *err)
 	bool resume;
 	cleanup_free char *out = bisect_run_dir(base, &resume), *label = xstrndup(s->hash, 12);
 	cleanup_buf struct buf diag = BUF_INIT;
-	const struct judge_kernel jk = {
+	struct judge_kernel jk = {
 		.session = bisect_session(b, kernel),
 		.policy = bisect_policy(b),
 		.label = label,
@@ -203,6 +203,8 @@ static int judge_here(void *opaque, struct err *err)
 	int64_t began = clock_ms();
 	struct judgement jm;
 
+	if (b->config->state && state_open(b->config->state, &jk.state, err))
+		return -1;
 	int rc = judge_kernels(&jo, &jk, 1, &jm, err);
 	if (diag.len)
 		log_info("%s", diag.data);
@@ -218,6 +220,7 @@ static int judge_here(void *opaque, struct err *err)
 		rc = bisect_journal_store(b->j, err);
 	}
 	judgement_free(&jm);
+	state_close(jk.state);
 	return rc;
 }
 

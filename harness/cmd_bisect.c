@@ -20,7 +20,7 @@
 #include <time.h>
 
 struct bisect_options {
-	const char *good, *bad, *build, *tree, *kernel, *out;
+	const char *good, *bad, *build, *tree, *kernel, *out, *state;
 	long runs;
 	bool fix, resume;
 	struct trial_options trials;
@@ -49,6 +49,9 @@ static const struct opt bisect_opts[] = {
 	{ "out", OPT_STRING, FIELD(out), "DIR", 0, 0, NULL, NULL,
 	  "where journal, log, kernels and evidence are kept [a new directory under "
 	  "$XDG_STATE_HOME/kvmrepro/bisections]" },
+	{ "state", OPT_STRING, FIELD(state), "FILE", 0, 0, NULL, NULL,
+	  "where what was learnt is kept for what is run next; a kernel that was judged is not "
+	  "run again" },
 	{ "resume", OPT_FLAG, FIELD(resume), NULL, 0, 0, NULL, NULL,
 	  "go on with the bisection in --out, which is all that is needed then: the rest is in "
 	  "its journal" },
@@ -212,6 +215,19 @@ static int check_options(const struct bisect_options *o, struct err *err)
 	return trial_opts_check(&o->trials, o->runs, err);
 }
 
+/* Each kernel's process opens it anew; one that is no good is known before anything is built. */
+static int check_state(const struct bisect_options *o, struct err *err)
+{
+	struct state *state;
+
+	if (!o->state)
+		return 0;
+	if (state_open(o->state, &state, err))
+		return -1;
+	state_close(state);
+	return 0;
+}
+
 static int check_ends(const struct bisect_options *o, const struct bisect_journal *j,
 		      struct err *err)
 {
@@ -249,7 +265,7 @@ static int begin(const struct bisect_options *o, struct bisect_journal *j, struc
 	cleanup_free char *path = xasprintf("%s/journal.json", j->dir);
 	struct git_head head = { 0 };
 
-	if (check_options(o, err))
+	if (check_options(o, err) || check_state(o, err))
 		return -1;
 	if (fs_exists(path))
 		return err_set(err, ERR_INPUT,
@@ -293,7 +309,7 @@ static int go_on(const struct bisect_options *o, struct bisect_options *out,
 	if (from_words(j->argv, out, err))
 		return err_context(err, "%s/journal.json", dir);
 	out->trials.verbose |= o->trials.verbose;
-	return check_options(out, err);
+	return check_options(out, err) || check_state(out, err) ? -1 : 0;
 }
 
 static int work(const struct bisect_options *o, struct bisect_journal *j, struct err *err)
@@ -304,6 +320,7 @@ static int work(const struct bisect_options *o, struct bisect_journal *j, struct
 		.kernel = o->kernel,
 		.trials = &o->trials,
 		.runs = o->runs,
+		.state = o->state,
 		.grew = print_more,
 		.opaque = &printer,
 	};

@@ -21,7 +21,7 @@ enum side {
 
 struct check_options {
 	struct trial_options trials;
-	const char *base, *kernel, *out, *format;
+	const char *base, *kernel, *out, *state, *format;
 	long runs;
 };
 
@@ -41,6 +41,9 @@ static const struct opt check_opts[] = {
 	BOOT_OPTS(struct check_options, "once"),
 	{ "out", OPT_STRING, FIELD(out), "DIR", 0, 0, NULL, NULL,
 	  "where the evidence is kept [a new directory under $XDG_STATE_HOME/kvmrepro/runs]" },
+	{ "state", OPT_STRING, FIELD(state), "FILE", 0, 0, NULL, NULL,
+	  "where what was learnt is kept for what is run next; a kernel that was judged is not "
+	  "run again" },
 	{ "format", OPT_CHOICE, FIELD(format), "WHICH", 0, 0, formats, "text",
 	  "what standard output gets; json is check.json" },
 	{ 0 },
@@ -119,7 +122,7 @@ static int answer(const struct check_options *o, const struct policy *policy,
 }
 
 /* The two kernels, each with a directory of its own under dir; own gets what they borrow. */
-static void set_sides(const struct check_options *o, const char *dir,
+static void set_sides(const struct check_options *o, const char *dir, struct state *state,
 		      struct judge_kernel kernels[SIDES], char *own[2 * SIDES])
 {
 	const char *const paths[] = { [BASE] = o->base, [KERNEL] = o->kernel };
@@ -135,12 +138,14 @@ static void set_sides(const struct check_options *o, const char *dir,
 			.policy = trial_opts_policy(&o->trials),
 			.label = labels[i],
 			.out = out,
+			.state = state,
 		};
 		kernels[i].session.engine = engine;
 	}
 }
 
-static int check(const struct check_options *o, const char *dir, struct err *err)
+static int check(const struct check_options *o, const char *dir, struct state *state,
+		 struct err *err)
 {
 	struct policy policy = trial_opts_policy(&o->trials);
 	struct judge_kernel kernels[SIDES];
@@ -156,7 +161,7 @@ static int check(const struct check_options *o, const char *dir, struct err *err
 		.diag = &diag,
 	};
 
-	set_sides(o, dir, kernels, own);
+	set_sides(o, dir, state, kernels, own);
 	int rc = judge_kernels(&jo, kernels, SIDES, j, err);
 	fwrite(diag.data, 1, diag.len, stderr);
 	if (rc && j[KERNEL].json && err->kind == ERR_INTERRUPTED)
@@ -184,8 +189,13 @@ static int check_main(const void *opts, int argc, char **argv, struct err *err)
 			       o->base ? "kernel to check" : "base", o->base ? "kernel" : "base");
 	if (o->trials.verbose)
 		log_level = LOG_VERBOSE;
+	struct state *state = NULL;
+	if (o->state && state_open(o->state, &state, err))
+		return -1;
 	cleanup_free char *dir = store_path(o->out, err);
-	return dir ? check(o, dir, err) : -1;
+	int status = dir ? check(o, dir, state, err) : -1;
+	state_close(state);
+	return status;
 }
 
 const struct cmd cmd_check = {

@@ -34,8 +34,8 @@ static const struct opt run_opts[] = {
 	{ "out", OPT_STRING, FIELD(out), "DIR", 0, 0, NULL, NULL,
 	  "where the evidence is kept [a new directory under $XDG_STATE_HOME/kvmrepro/runs]" },
 	{ "state", OPT_STRING, FIELD(state), "FILE", 0, 0, NULL, NULL,
-	  "where what was learnt is kept for the next run; a kernel that was judged is not run "
-	  "again" },
+	  "where what was learnt is kept for what is run next; a kernel that was judged is not "
+	  "run again" },
 	{ "format", OPT_CHOICE, FIELD(format), "WHICH", 0, 0, formats, "text",
 	  "what standard output gets; json is run.json" },
 	{ 0 },

@@ -3,49 +3,21 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "court.h"
 #include "host.h"
 #include "interrupt.h"
 #include "plan.h"
-#include "question.h"
 #include "report/run_json.h"
 #include "report/store.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-/* One of the kernels while it is being judged. */
-struct subject {
-	const struct judge_kernel *kernel;
-	struct judgement *out;
-	struct session session;
-	struct store store;
-	bool *told;     /* by reproducer: that it does not run here */
-	size_t *member; /* by run: of the family */
-	bool *expected; /* by run */
-	enum match *match;
-	json_t *question; /* of the state; NULL without one */
-	char *key;        /* of the kernel in the state; NULL: it is not kept */
-};
-
 /* QEMU's own, its translations included: 150 MB were seen. */
 #define VM_SPARE_MIB 256
 
 /* More VMs than that for each CPU are only of use while they all wait for something. */
 #define AUTO_JOBS_A_CPU 8
-
-struct court {
-	const struct judge_options *options;
-	struct subject *subjects;
-	struct judgement *out;
-	size_t n;
-};
-
-/* "LABEL: " */
-static const char *label_of(const struct judgement *j, char *room, size_t bytes)
-{
-	snprintf(room, bytes, "%s%s", j->label ? j->label : "", j->label ? ": " : "");
-	return room;
-}
 
 /* ---- what has been seen ---- */
 
@@ -63,21 +35,16 @@ static void tell_idle(struct subject *s, const struct trial_result *result)
 	}
 }
 
-static bool is_follower(const struct court *court, const struct subject *s)
-{
-	return court->options->follow && s != court->subjects;
-}
-
 /* What a run is to the search: by its own kernel's family, and where the first kernel leads by that
  * one's. Without --expect any crash counts as it comes: there are no families. */
 static enum match match_of(const struct court *court, const struct subject *s, unsigned number)
 {
 	const struct outcome *o = &s->out->outcomes[number];
-	bool expected = s->expected[number];
+	bool expected = s->hit[number];
 
-	if (s->out->recalled) /* as it was counted then */
+	if (s->out->recalled) /* recall() has seen to it */
 		return s->match[number];
-	if (!is_follower(court, s)) {
+	if (!court_follows(court, s)) {
 		if (!s->session.filter.n_expect)
 			return expected ? MATCH_TARGET : MATCH_NONE;
 		return family_match(&s->out->family, s->member[number], expected);
@@ -107,7 +74,7 @@ static void count(const struct court *court, struct subject *s)
 		if (whole)
 			tally_add(&j->settled, &j->outcomes[i], s->match[i]);
 	}
-	if (is_follower(court, s)) {
+	if (court_follows(court, s)) {
 		j->policy.known_hits = first->hits;
 		j->policy.known_runs = first->hits + first->clean;
 	}
@@ -124,7 +91,7 @@ static void lead(const struct court *court)
 		for (size_t i = 0; i < first->n; i++) {
 			const struct family_member *m = &first->v[i];
 
-			if (m->kin == KIN_TARGET && m->seen)
+			if (m->kin == KIN_TARGET)
 				family_know(&court->out[k].family, m->title, m->type, m->stack,
 					    KIN_TARGET);
 		}
@@ -136,10 +103,11 @@ static void take_result(struct court *court, struct subject *s, struct trial_res
 	struct outcome *mine = &s->out->outcomes[number];
 
 	*mine = (struct outcome){ result->outcome.kind, steal(result->outcome.title) };
-	s->expected[number] = result->hit && (s->session.filter.n_expect || !is_follower(court, s));
+	s->hit[number] = result->hit;
+	s->from_state |= result->from_state;
 	const struct family_run run = {
 		.outcome = mine,
-		.expected = s->expected[number],
+		.expected = result->hit && (s->session.filter.n_expect || !court_follows(court, s)),
 		.type = result->crash ? result->type : NULL,
 		.report = result->report,
 		.corrupted = result->corrupted_why,
@@ -177,7 +145,7 @@ static int finished(void *opaque, size_t kernel, struct trial_result *result, bo
 		 store_run(&s->store, s->out->json, err);
 	/* What is told is kept: whoever reads it may end us at once. */
 	if (!rc)
-		log_info("%srun #%u: %s (%.1f s)", label_of(s->out, label, sizeof(label)),
+		log_info("%srun #%u: %s (%.1f s)", court_label(s->out, label, sizeof(label)),
 			 result->number, text.data, (double)result->end_ms / 1000);
 	trial_result_free(result);
 	if (!rc && court->options->enough)
@@ -233,97 +201,6 @@ static void know_targets(struct subject *s)
 		family_know_all(&s->out->family, s->kernel->known);
 }
 
-/* ---- what is kept from one run of the program to the next ---- */
-
-/* Take the runs of then for those of now, if they decide. */
-static void recall(const struct court *court, struct subject *s, struct state_kernel *then)
-{
-	struct judgement *j = s->out;
-	struct tally tally = { .left = then->n };
-	struct decision decision;
-
-	for (size_t i = 0; i < then->n; i++) {
-		/* What has become known since then counts too. */
-		enum kinship kin = family_kin(&j->family, &then->outcomes[i]);
-
-		if (kin == KIN_ALIAS || kin == KIN_RENAMED)
-			then->matches[i] = MATCH_TARGET;
-		tally_add(&tally, &then->outcomes[i], then->matches[i]);
-	}
-	verdict_decide(&j->policy, &tally, &decision);
-	if ((decision.verdict != VERDICT_GOOD && decision.verdict != VERDICT_BAD) ||
-	    (then->n < j->runs && !court->options->enough))
-		return;
-	log_info("this kernel was judged at %s: not run again (evidence of then: %s)", then->judged,
-		 then->evidence);
-	free(j->outcomes);
-	free(j->ended);
-	free(s->match);
-	j->recalled = true;
-	j->runs = (unsigned)then->n;
-	j->ended = xcalloc(then->n, sizeof(*j->ended));
-	memset(j->ended, true, then->n * sizeof(*j->ended));
-	run_json_set_recalled(j->json, then);
-	j->outcomes = steal(then->outcomes);
-	s->match = steal(then->matches);
-	then->n = 0;
-}
-
-static int remember(const struct court *court, struct subject *s, struct err *err)
-{
-	const struct state *state = s->kernel->state;
-	struct judgement *j = s->out;
-	struct state_kernel then;
-	size_t hits, runs;
-
-	if (!state)
-		return 0;
-	s->question = question_new(&s->kernel->session, &s->session);
-	if (question_kernel(&s->session, &s->key, err))
-		return -1;
-	if (!s->key)
-		log_info("state: the kernel's signature is not known: it is not kept");
-	state_titles(state, s->question, &j->family);
-	state_rate(state, s->question, &hits, &runs);
-	if (runs) {
-		j->policy.known_hits = hits;
-		j->policy.known_runs = runs;
-		log_info("state: the crash showed in %zu of %zu runs on bad kernels", hits, runs);
-	}
-	if (court->n == 1 && s->key && state_find(state, s->question, s->key, &then)) {
-		recall(court, s, &then);
-		state_kernel_free(&then);
-	}
-	return 0;
-}
-
-static int keep(struct subject *s, struct err *err)
-{
-	const struct judgement *j = s->out;
-	cleanup_free struct outcome *outcomes = xcalloc(j->runs, sizeof(*outcomes));
-	cleanup_free enum match *matches = xcalloc(j->runs, sizeof(*matches));
-	struct state_entry entry = {
-		.key = s->key,
-		.release = s->session.image.release,
-		.evidence = j->dir,
-		.outcomes = outcomes,
-		.matches = matches,
-		.family = &j->family,
-		.policy = &j->policy,
-		.decision = &j->decision,
-	};
-
-	if (!s->key || j->recalled || j->decision.verdict == VERDICT_NONE)
-		return 0;
-	for (unsigned i = 0; i < j->runs; i++) {
-		if (!j->ended[i])
-			continue;
-		outcomes[entry.n] = j->outcomes[i];
-		matches[entry.n++] = s->match[i];
-	}
-	return state_add(s->kernel->state, s->question, &entry, err);
-}
-
 /* Of those that share a call for each trial that was made already. */
 struct made {
 	struct court *court;
@@ -356,14 +233,15 @@ static int open_subject(struct court *court, struct subject *s, struct err *err)
 	j->ended = xcalloc(j->runs, sizeof(*j->ended));
 	s->told = xcalloc(s->session.repros.n, sizeof(*s->told));
 	s->member = xcalloc(j->runs, sizeof(*s->member));
-	s->expected = xcalloc(j->runs, sizeof(*s->expected));
+	s->hit = xcalloc(j->runs, sizeof(*s->hit));
 	s->match = xcalloc(j->runs, sizeof(*s->match));
 	j->json = run_json_new(&s->session, j->runs);
 	know_targets(s);
-	if (remember(court, s, err))
+	if (court_recall(court, s, err))
 		return -1;
 	count(court, s);
-	if (boot && run_json_resume(j->json, s->store.dir, boot, j->runs, take_made, &made, err))
+	if (boot && !j->recalled &&
+	    run_json_resume(j->json, s->store.dir, boot, j->runs, take_made, &made, err))
 		return -1;
 	if (j->tally.runs && !j->recalled)
 		log_info("%zu runs were made already", j->tally.runs);
@@ -443,7 +321,8 @@ static int make_runs(struct court *court, struct err *err)
 			.store = &s->store,
 			.made = s->out->ended,
 		};
-		if (!rc && s->kernel->session.boot_once && s->session.engine != &engine_replay)
+		if (!rc && !s->out->recalled && s->kernel->session.boot_once &&
+		    s->session.engine != &engine_replay)
 			rc = open_origin(s, &kernels[i].origin, err);
 	}
 	if (!rc) {
@@ -470,7 +349,8 @@ static int close_books(struct court *court, int rc, struct err *err)
 			store_run(&s->store, j->json, &ignored);
 		} else if (!rc) {
 			run_json_set_verdict(j->json, &j->policy, &j->tally, &j->decision);
-			rc = store_run(&s->store, j->json, err) || keep(s, err) ? -1 : 0;
+			rc = store_run(&s->store, j->json, err) || court_keep(court, s, err) ? -1
+											     : 0;
 		}
 	}
 	return rc;
@@ -491,7 +371,10 @@ static int hold_court(struct court *court, struct err *err)
 	for (size_t i = 0; i < court->n; i++)
 		if (open_subject(court, &court->subjects[i], err))
 			return -1;
-	bool over = court->out[0].recalled; /* there is one kernel then */
+	bool over = true;
+
+	for (size_t i = 0; i < court->n; i++)
+		over &= court->out[i].recalled;
 	if (court->options->enough && court->out[0].tally.runs)
 		over |= court->options->enough(court->options->opaque, court->out, court->n);
 	return close_books(court, over ? 0 : make_runs(court, err), err);
@@ -503,7 +386,7 @@ static void free_subject(struct subject *s)
 	store_close(&s->store);
 	free(s->told);
 	free(s->member);
-	free(s->expected);
+	free(s->hit);
 	free(s->match);
 	free(s->key);
 	json_decref(s->question);
@@ -548,7 +431,7 @@ void judgement_tell_families(const struct judgement *judgement)
 		[KIN_POSSIBLE] = "may be the crash: alike by name, and no stack to compare",
 	};
 
-	label_of(j, label, sizeof(label));
+	court_label(j, label, sizeof(label));
 	for (size_t i = 0; i < j->family.n; i++) {
 		const struct family_member *m = &j->family.v[i];
 
@@ -564,7 +447,7 @@ void judgement_tell(const struct judgement *judgement)
 	cleanup_buf struct buf reason = BUF_INIT;
 	char label[64];
 
-	label_of(j, label, sizeof(label));
+	court_label(j, label, sizeof(label));
 	judgement_tell_families(j);
 	if (j->tally.left)
 		log_info("%sdecided after %zu of %u runs", label, j->tally.runs, j->runs);

@@ -76,11 +76,12 @@ bool judge_enough(void *opaque, const struct judgement *judgements, size_t n);
 bool judge_measured(void *opaque, const struct judgement *judgements, size_t n);
 
 /*
- * Judge n kernels (out has room for n), in turn where there are several. A single one that the
- * state knows is not run again, if its runs of then decide by the policy of now, and are as many as
- * are asked for or options->enough is set; what is judged is added to the state. Whatever is
- * returned, out holds what has ended so far and is to be freed with judgement_free();
- * ERR_INTERRUPTED leaves run.json saying so.
+ * Judge n kernels (out has room for n), in turn where there are several. What is judged is added to
+ * the state. One that the state knows is not run again, if its runs of then decide by the policy of
+ * now, and are as many as are asked for or options->enough is set. Of several that holds where the
+ * first one leads (follow): for it, if it was bad, and then for the others. Whatever is returned,
+ * out holds what has ended so far and is to be freed with judgement_free(); ERR_INTERRUPTED leaves
+ * run.json saying so.
  */
 int judge_kernels(const struct judge_options *options, const struct judge_kernel *kernels, size_t n,
 		  struct judgement *out, struct err *err);

@@ -26,6 +26,10 @@ struct state {
 	json_t *json;
 };
 
+/* How the trials of a judgement began, by boot_once. */
+#define BOOT_KEY "boot"
+static const char *const boot_names[] = { [false] = "each", [true] = "once" };
+
 static const char *const match_names[] = {
 	[MATCH_NONE] = "none",
 	[MATCH_POSSIBLE] = "possible",
@@ -67,7 +71,8 @@ static const char *check_runs(json_t *runs)
 		return "a list of runs";
 	json_array_foreach (runs, i, run)
 		if (unpack_run(run, &text) || outcome_kind_of(text.kind, &kind) ||
-		    match_of(text.match, &match) || !text.title != (kind == OUTCOME_OK))
+		    match_of(text.match, &match) || !text.title != (kind == OUTCOME_OK) ||
+		    (kind == OUTCOME_OK && match != MATCH_NONE))
 			return "a run";
 	return NULL;
 }
@@ -75,14 +80,14 @@ static const char *check_runs(json_t *runs)
 static const char *check_judgements(json_t *kernel)
 {
 	json_t *all = json_object_get(kernel, "judgements"), *one, *runs;
-	const char *judged, *evidence, *verdict, *wrong;
+	const char *judged, *evidence, *boot, *verdict, *wrong;
 	size_t i;
 
 	if (!json_is_array(all) || !json_array_size(all))
 		return "a list of judgements";
 	json_array_foreach (all, i, one) {
-		if (json_unpack(one, "{s:s, s?:s, s:s, s:o}", "judged", &judged, "evidence",
-				&evidence, "verdict", &verdict, "runs", &runs))
+		if (json_unpack(one, "{s:s, s?:s, s?:s, s:s, s:o}", "judged", &judged, "evidence",
+				&evidence, BOOT_KEY, &boot, "verdict", &verdict, "runs", &runs))
 			return "a judgement";
 		wrong = check_runs(runs);
 		if (wrong)
@@ -228,13 +233,32 @@ static const char *string_of(const json_t *o, const char *key)
 	return json_string_value(json_object_get(o, key));
 }
 
+/* Whether trials that begin so can go by this judgement. */
+static bool serves(const json_t *judgement, bool boot_once)
+{
+	const char *boot = string_of(judgement, BOOT_KEY);
+
+	return boot_once || (boot && !strcmp(boot, boot_names[false]));
+}
+
+/* Whether the kernel has the bug. */
+static bool is_bad(const json_t *kernel, bool boot_once)
+{
+	json_t *judgement;
+	size_t i;
+
+	json_array_foreach (json_object_get(kernel, "judgements"), i, judgement)
+		if (serves(judgement, boot_once) &&
+		    !strcmp(string_of(judgement, "verdict"), verdict_name(VERDICT_BAD)))
+			return true;
+	return false;
+}
+
 static void add_rate(json_t *judgement, size_t *hits, size_t *conclusive)
 {
 	json_t *run;
 	size_t i;
 
-	if (strcmp(string_of(judgement, "verdict"), verdict_name(VERDICT_BAD)) != 0)
-		return;
 	json_array_foreach (json_object_get(judgement, "runs"), i, run) {
 		bool hit = !strcmp(string_of(run, "match"), match_names[MATCH_TARGET]);
 
@@ -243,7 +267,8 @@ static void add_rate(json_t *judgement, size_t *hits, size_t *conclusive)
 	}
 }
 
-void state_rate(const struct state *state, const json_t *question, size_t *hits, size_t *runs)
+void state_rate(const struct state *state, const json_t *question, bool boot_once, size_t *hits,
+		size_t *runs)
 {
 	json_t *kernels = json_object_get(find_question(state->json, question), "kernels");
 	json_t *kernel, *judgement;
@@ -251,9 +276,13 @@ void state_rate(const struct state *state, const json_t *question, size_t *hits,
 	size_t i;
 
 	*hits = *runs = 0;
-	json_object_foreach (kernels, key, kernel)
+	json_object_foreach (kernels, key, kernel) {
+		if (!is_bad(kernel, boot_once))
+			continue;
 		json_array_foreach (json_object_get(kernel, "judgements"), i, judgement)
-			add_rate(judgement, hits, runs);
+			if (serves(judgement, boot_once))
+				add_rate(judgement, hits, runs);
+	}
 }
 
 void state_titles(const struct state *state, const json_t *question, struct family *family)
@@ -288,20 +317,22 @@ static void take_runs(struct state_kernel *kernel, json_t *runs)
 	}
 }
 
-bool state_find(const struct state *state, const json_t *question, const char *key,
+bool state_find(const struct state *state, const json_t *question, bool boot_once, const char *key,
 		struct state_kernel *out)
 {
 	json_t *known = find_question(state->json, question), *each, *last = NULL;
 	json_t *kernel = json_object_get(json_object_get(known, "kernels"), key);
 	size_t i;
 
-	if (!kernel)
-		return false;
 	*out = (struct state_kernel){ 0 };
 	json_array_foreach (json_object_get(kernel, "judgements"), i, each) {
+		if (!serves(each, boot_once))
+			continue;
 		take_runs(out, json_object_get(each, "runs"));
 		last = each;
 	}
+	if (!last)
+		return false;
 	const char *evidence = string_of(last, "evidence");
 	out->judged = xstrdup(string_of(last, "judged"));
 	out->evidence = evidence ? xstrdup(evidence) : NULL;
@@ -340,6 +371,7 @@ static json_t *judgement_json(const struct state_entry *e)
 	json_put(o, "judged", json_string(stamp));
 	put_text(o, "release", e->release);
 	put_text(o, "evidence", e->evidence);
+	json_put(o, BOOT_KEY, json_text(boot_names[e->boot_once]));
 	json_put(o, "policy", json_text(policy_names[e->policy->kind]));
 	json_put(o, "verdict", json_text(verdict_name(e->decision->verdict)));
 	json_put(o, "hidden", json_real(e->decision->hidden));

@@ -5,6 +5,9 @@
  * All is kept by question: what was looked for, with which reproducers, in which VM (question.h). A
  * kernel is known by a key, its signature. Several programs may use one file at once: each reads
  * and writes it whole, under a lock on FILE.lock, and adds to what it finds there.
+ *
+ * A judgement says whether its trials booted each. Where they are to (boot_once is false), those
+ * that began from one boot's state say nothing; the other way round they do.
  */
 #ifndef STATE_H
 #define STATE_H
@@ -30,8 +33,10 @@ struct state;
 int state_open(const char *path, struct state **out, struct err *err);
 void state_close(struct state *state);
 
-/* Hits among the conclusive runs of the kernels that were judged bad; 0 of 0: nothing is known. */
-void state_rate(const struct state *state, const json_t *question, size_t *hits, size_t *runs);
+/* Hits among the conclusive runs of the kernels that were judged bad once at least; 0 of 0: nothing
+ * is known. */
+void state_rate(const struct state *state, const json_t *question, bool boot_once, size_t *hits,
+		size_t *runs);
 
 /* Tell family the titles that count, as known. */
 void state_titles(const struct state *state, const json_t *question, struct family *family);
@@ -45,7 +50,7 @@ struct state_kernel {
 };
 
 /* Whether the kernel is known; then out is to be freed. */
-bool state_find(const struct state *state, const json_t *question, const char *key,
+bool state_find(const struct state *state, const json_t *question, bool boot_once, const char *key,
 		struct state_kernel *out);
 void state_kernel_free(struct state_kernel *kernel);
 
@@ -53,6 +58,7 @@ void state_kernel_free(struct state_kernel *kernel);
 struct state_entry {
 	const char *key, *release;
 	const char *evidence;
+	bool boot_once;
 	const struct outcome *outcomes; /* n of them */
 	const enum match *matches;
 	size_t n;

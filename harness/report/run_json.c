@@ -244,11 +244,12 @@ static bool read_trial(const json_t *t, struct trial_result *out)
 {
 	const json_t *report = json_object_get(t, "report"), *number = json_object_get(t, "number");
 	const char *kind = string_of(t, "kind"), *title = string_of(t, "title");
-	const char *type = string_of(report, "type");
+	const char *type = string_of(report, "type"), *began = string_of(t, "began");
 
 	*out = (struct trial_result){
 		.number = (unsigned)json_integer_value(number),
 		.hit = json_is_true(json_object_get(t, "expected")),
+		.from_state = began && !strcmp(began, "state"),
 		.crash = json_is_object(report),
 		.report = (char *)string_of(report, "text"),
 		.type = type ? type : "",

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run --state: what one run learns serves the next, whatever happens to the file. The kernels are made,
+# --state: what one command learns serves the next, whatever happens to the file. The kernels are made,
 # and what they print is replayed.
 . "$(dirname "$0")/../tap.sh"
 
@@ -193,4 +193,60 @@ check "no temporary file is left" test -z "$(find "$T" -maxdepth 1 -name '*.tmp'
 
 run "$KVMREPRO" run --engine "replay:$T/good" --repro create-vm --state "$T/state.json"
 err_like "signature is not known: it is not kept" "no kernel: said"
+
+# A run, and checks after it: what is known of a kernel stands for it, and the other one is run against that.
+made buggy constant=20
+made fixed constant=21
+made newer constant=22
+recording pair/base kvm_b kvm_b kvm_b kvm_b OK kvm_b kvm_b kvm_b kvm_b kvm_b
+recording pair/kernel OK OK OK OK OK OK OK OK OK OK
+# compare STATE KERNEL [OPTION...]
+compare() {
+	run "$KVMREPRO" check --base "$T/buggy" --kernel "$T/$2" --engine "replay:$T/pair" --repro create-vm --jobs 1 \
+		--runs 10 --state "$T/$1.json" "${@:3}"
+}
+# side SIDE [OPTION...]: a run of what is recorded for that side.
+side() {
+	run "$KVMREPRO" run --kernel "$T/$([ "$1" = base ] && echo buggy || echo fixed)" --engine "replay:$T/pair/$1" \
+		--repro create-vm --jobs 1 --runs 10 --state "$T/check.json" "${@:2}"
+}
+for expect in "WARNING in kvm_b" ""; do
+	name=${expect:+"--expect: "}
+	rm -f "$T/check.json"
+	side base ${expect:+--expect "$expect"}
+	compare check fixed ${expect:+--expect "$expect"}
+	status_is 0 "${name}check after a run of its base: fixed"
+	err_like '^kvmrepro: base: this kernel was judged at .*: not run again' "${name}the base is not run again: said"
+	out_like '^base .*: crashed in 9 of 10 conclusive runs' "${name}its rate is of then"
+	check "${name}the kernel alone is run" test "$(grep -c ': run #' "$T/err")" = \
+		"$(grep -c '^kvmrepro: kernel: run #' "$T/err")"
+	compare check fixed ${expect:+--expect "$expect"}
+	status_is 0 "${name}the same check again: the same answer"
+	check "${name}the same check again: nothing is run" bash -c "! grep ': run #' '$T/err'"
+	side kernel --stop-early --alpha 0.1 ${expect:+--expect "$expect"}
+	err_like 'this kernel was judged' "${name}what a check learnt serves a run"
+	check "${name}each kernel was judged once" jq -e \
+		'[.questions[].kernels[].judgements | length] == [1, 1]' "$T/check.json"
+done
+# Without --expect another crash is none of the base's: then by the first check, now by the state.
+rm "$T/check.json"
+recording pair/kernel kvm_x kvm_x kvm_x kvm_x kvm_x kvm_x kvm_x kvm_x kvm_x kvm_x
+for time in first second; do
+	compare check newer
+	status_is 125 "another crash than the base's, the $time time: cannot tell"
+	out_like '^kernel .* 10 crashed otherwise' "another crash than the base's, the $time time: said"
+done
+err_like '^kvmrepro: kernel: run #9' "that a kernel cannot be told is no judgement: it is run again"
+check "the state has it as a crash" jq -e '[.questions[].kernels[].judgements[].runs[] |
+	select(.title == "WARNING in kvm_x").match] | unique == ["target"]' "$T/check.json"
+recording pair/kernel OK kvm_b kvm_b kvm_b kvm_b kvm_b kvm_b kvm_b kvm_b kvm_b
+compare check fixed
+status_is 1 "not fixed: exit status 1"
+recording pair/kernel OK OK OK OK OK OK OK OK OK OK
+compare check fixed
+status_is 1 "not fixed, by the state, whatever it would do now"
+echo '[]' >"$T/check.json"
+compare check fixed --out "$T/refused"
+status_is 129 "check: what is no state file: exit status 129"
+check "check: nothing was begun" test ! -e "$T/refused"
 done_testing

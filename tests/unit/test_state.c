@@ -50,8 +50,8 @@ static json_t *ask(const char *expect)
 static const struct policy policy = { POLICY_BAYES, 0.01, 0.5, 1, 0, 0 };
 
 /* A kernel that crashed in hits of n runs, by titles that may not be UTF-8. */
-static int add(struct state *state, const json_t *question, const char *key, size_t hits, size_t n,
-	       struct err *err)
+static int add_booted(struct state *state, const json_t *question, const char *key, size_t hits,
+		      size_t n, bool boot_once, struct err *err)
 {
 	static char title[] = "WARNING in kvm_\xff";
 	cleanup_free struct outcome *outcomes = xcalloc(n, sizeof(*outcomes));
@@ -65,11 +65,19 @@ static int add(struct state *state, const json_t *question, const char *key, siz
 	}
 	family_know(&family, "WARNING in alias", "WARNING", "a b c", KIN_ALIAS);
 	family_know(&family, "WARNING in other", "WARNING", NULL, KIN_OTHER);
-	const struct state_entry entry = { key, "6.1.0", "/evidence", outcomes, matches,
-					   n,   &family, &policy,     &decision };
+	const struct state_entry entry = {
+		key,     "6.1.0", "/evidence", boot_once, outcomes,
+		matches, n,       &family,     &policy,   &decision,
+	};
 	int rc = state_add(state, question, &entry, err);
 	family_free(&family);
 	return rc;
+}
+
+static int add(struct state *state, const json_t *question, const char *key, size_t hits, size_t n,
+	       struct err *err)
+{
+	return add_booted(state, question, key, hits, n, false, err);
 }
 
 static void add_ok(struct state *state, const json_t *question, const char *key, size_t hits,
@@ -85,7 +93,7 @@ static void assert_rate(const struct state *state, const json_t *question, size_
 {
 	size_t h, n;
 
-	state_rate(state, question, &h, &n);
+	state_rate(state, question, false, &h, &n);
 	assert_int_equal(h, hits);
 	assert_int_equal(n, runs);
 }
@@ -94,7 +102,7 @@ static size_t runs_of(const struct state *state, const json_t *question, const c
 {
 	struct state_kernel kernel;
 
-	if (!state_find(state, question, key, &kernel))
+	if (!state_find(state, question, false, key, &kernel))
 		return 0;
 	size_t n = kernel.n;
 	assert_non_null(kernel.judged);
@@ -119,7 +127,7 @@ static void test_kept(void **opaque)
 	state_close(state);
 
 	state = open_state(path);
-	assert_true(state_find(state, question, "one", &kernel));
+	assert_true(state_find(state, question, false, "one", &kernel));
 	assert_int_equal(kernel.n, 10);
 	assert_int_equal(kernel.outcomes[2].kind, OUTCOME_CRASHED);
 	assert_string_equal(kernel.outcomes[2].title, "WARNING in kvm_\\xff");
@@ -145,6 +153,35 @@ static void test_kept(void **opaque)
 	state_close(state);
 	json_decref(question);
 	json_decref(other);
+}
+
+/* What one boot's state showed says nothing where each trial is to boot; the other way round it
+ * does. A kernel that was good once and bad later is bad, with all of its runs. */
+static void test_boots(void **opaque)
+{
+	cleanup_free char *path = xasprintf("%s/boots", dir);
+	json_t *question = ask("WARNING in kvm");
+	struct state *state = open_state(path);
+	struct state_kernel kernel;
+	struct err err;
+	size_t hits, runs;
+
+	(void)opaque;
+	assert_int_equal(add_booted(state, question, "one", 0, 4, true, &err), 0);
+	assert_false(state_find(state, question, false, "one", &kernel));
+	state_rate(state, question, true, &hits, &runs);
+	assert_int_equal(runs, 0);
+	add_ok(state, question, "one", 2, 3);
+	assert_int_equal(runs_of(state, question, "one"), 3);
+	assert_rate(state, question, 2, 3);
+	assert_true(state_find(state, question, true, "one", &kernel));
+	assert_int_equal(kernel.n, 7);
+	state_kernel_free(&kernel);
+	state_rate(state, question, true, &hits, &runs);
+	assert_int_equal(hits, 2);
+	assert_int_equal(runs, 7);
+	state_close(state);
+	json_decref(question);
 }
 
 /* Two programs that opened the same file, and a later one. */
@@ -225,6 +262,9 @@ static void test_refused(void **opaque)
 	assert_refused(FILE_OF("[{\"judged\": \"\", \"verdict\": \"bad\", \"runs\": [{\"kind\": "
 			       "\"crashed\", \"match\": \"target\"}]}]"),
 		       "a run makes no sense");
+	assert_refused(FILE_OF("[{\"judged\": \"\", \"verdict\": \"bad\", \"runs\": [{\"kind\": "
+			       "\"ok\", \"match\": \"target\"}]}]"),
+		       "a run makes no sense");
 }
 
 /* It became unreadable after it was opened: it stays, and that is said. */
@@ -249,11 +289,9 @@ static void test_damaged_meanwhile(void **opaque)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kept),
-		cmocka_unit_test(test_shared),
-		cmocka_unit_test(test_unknown_members),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_damaged_meanwhile),
+		cmocka_unit_test(test_kept),    cmocka_unit_test(test_boots),
+		cmocka_unit_test(test_shared),  cmocka_unit_test(test_unknown_members),
+		cmocka_unit_test(test_refused), cmocka_unit_test(test_damaged_meanwhile),
 	};
 
 	return cmocka_run_group_tests_name("state", tests, make_dir, remove_dir);
