@@ -345,6 +345,10 @@ static int open_chosen(const struct session_options *o, const struct store *stor
 		snprintf(s->accel.why, sizeof(s->accel.why), "%s",
 			 s->engine_why[0] ? s->engine_why : "asked for");
 	}
+	if (s->engine == &engine_replay)
+		snprintf(s->accel.why, sizeof(s->accel.why),
+			 "%.160s: no kernel is booted, no reproducer runs",
+			 s->engine_config.replay);
 	s->engine_config.accel = s->accel.accel;
 	s->engine->facts(s->engine_state, &s->facts);
 	set_trial(o, s);

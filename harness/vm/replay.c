@@ -204,6 +204,8 @@ static int load(struct replay_vm *v, const char *base, unsigned number, struct e
 	cleanup_free char *console = find_log(from, "console.log");
 	cleanup_free char *agent = find_log(from, "agent.log");
 
+	if (from == base && !fs_exists(console))
+		return err_set(err, ERR_INPUT, "%s: trial %u was not recorded", base, number);
 	v->console = gzopen(console, "rbe");
 	if (!v->console)
 		return err_errno(err, ERR_INPUT, "%s", console);

@@ -178,4 +178,10 @@ out_is "all runs: crashed: kernel panic: sysrq triggered crash" \
 run "$KVMREPRO" run --engine "replay:$T/none" --runs 1 --repro create-vm
 status_is 129 "nothing to replay: exit status 129"
 err_lines 1 "nothing to replay: one line"
+mkdir -p "$T/two"
+cp -r "$T/a-clean-trial" "$T/two/trial-000"
+run "$KVMREPRO" run --engine "replay:$T/two" --repro create-vm --jobs 1 --runs 2
+err_like "^kvmrepro: engine: replay \\($T/two: no kernel is booted, no reproducer runs\\)\$" "what it does: said"
+out_is "run #0: OK
+run #1: infra problem: $T/two: trial 1 was not recorded" "more trials than were recorded: said"
 done_testing
