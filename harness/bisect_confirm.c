@@ -3,7 +3,6 @@
 
 #include "aside.h"
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "bisect_weigh.h"
 #include "git.h"
@@ -87,9 +86,19 @@ static int refute(struct bisect *b, const struct bisect_step *s, const struct ju
 	return bisect_journal_store(b->j, err);
 }
 
+/* They ran side by side. */
+static long longest(const struct judgement *jm, size_t n)
+{
+	int64_t ms = 0;
+
+	for (size_t i = 0; i < n; i++)
+		ms = jm[i].spent_ms > ms ? jm[i].spent_ms : ms;
+	return (long)ms;
+}
+
 /* What the runs of both say, into the journal. */
 static int conclude(struct bisect *b, const struct task *task, const struct judgement *jm,
-		    long test_ms, struct err *err)
+		    struct err *err)
 {
 	cleanup_buf struct buf why = BUF_INIT, end = BUF_INIT;
 	double doubt;
@@ -99,7 +108,7 @@ static int conclude(struct bisect *b, const struct task *task, const struct judg
 	if (how == BISECT_NOTHING)
 		return err_set(err, ERR_HARNESS, "%s: every run was an infra problem (%s)",
 			       jm[side].label, jm[side].dir);
-	task->steps[0]->test_ms += test_ms;
+	task->steps[0]->test_ms += longest(jm, task->n);
 	if (how == BISECT_REFUTED)
 		return refute(b, task->steps[side], &jm[side], jm[b->j->fix ? 1 : 0].label, err);
 	const char *word = how == BISECT_CONFIRMED ? "confirmed" : "not confirmed";
@@ -135,7 +144,6 @@ static int confirm_here(void *opaque, struct err *err)
 		.enough = decided,
 		.opaque = &b->j->fix,
 	};
-	int64_t began = clock_ms();
 
 	if (b->config->state && state_open(b->config->state, &state, err))
 		return -1;
@@ -158,7 +166,7 @@ static int confirm_here(void *opaque, struct err *err)
 	}
 	int rc = judge_kernels(&jo, jk, n, jm, err);
 	if (!rc)
-		rc = conclude(b, task, jm, (long)(clock_ms() - began), err);
+		rc = conclude(b, task, jm, err);
 	for (size_t i = 0; i < n; i++)
 		judgement_free(&jm[i]);
 	for (size_t i = 0; i < 3 * n; i++)

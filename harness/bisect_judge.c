@@ -3,7 +3,6 @@
 
 #include "aside.h"
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "judge.h"
@@ -200,7 +199,6 @@ static int judge_here(void *opaque, struct err *err)
 				  : judge_enough,
 		.diag = &diag,
 	};
-	int64_t began = clock_ms();
 	struct judgement jm;
 
 	if (b->config->state && state_open(b->config->state, &jk.state, err))
@@ -215,7 +213,7 @@ static int judge_here(void *opaque, struct err *err)
 			     s->hash, jm.dir);
 	if (!rc) {
 		judgement_tell(&jm);
-		s->test_ms = (long)(clock_ms() - began);
+		s->test_ms = (long)jm.spent_ms;
 		bisect_note(b, s, &jm);
 		rc = bisect_journal_store(b->j, err);
 	}

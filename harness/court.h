@@ -18,9 +18,10 @@ struct subject {
 	size_t *member; /* by run: of the family */
 	bool *hit;      /* by run: as the filter says (filter.h) */
 	enum match *match;
-	bool from_state;  /* a trial began from the state of a boot */
-	json_t *question; /* of the state; NULL without one */
-	char *key;        /* of the kernel in the state; NULL: it is not kept */
+	bool from_state;    /* a trial began from the state of a boot */
+	json_t *question;   /* of the state; NULL without one */
+	char *key;          /* of the kernel in the state; NULL: it is not kept */
+	int64_t earlier_ms; /* spent on this run before it was cut short */
 };
 
 struct court {
@@ -28,6 +29,7 @@ struct court {
 	struct subject *subjects;
 	struct judgement *out;
 	size_t n;
+	int64_t began_ms; /* clock_ms() */
 };
 
 /* Whether it is judged by the first one (judge_options' follow). */

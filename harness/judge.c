@@ -2,6 +2,7 @@
 #include "judge.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "court.h"
 #include "host.h"
@@ -121,6 +122,13 @@ static void take_result(struct court *court, struct subject *s, struct trial_res
 		count(court, &court->subjects[i]);
 }
 
+/* Since the run of which this is the rest, or all, was begun; without the time between. */
+static void tell_time(const struct court *court, struct subject *s)
+{
+	s->out->spent_ms = s->earlier_ms + clock_ms() - court->began_ms;
+	run_json_set_spent(s->out->json, s->out->spent_ms);
+}
+
 static int finished(void *opaque, size_t kernel, struct trial_result *result, bool *enough,
 		    struct err *err)
 {
@@ -130,6 +138,7 @@ static int finished(void *opaque, size_t kernel, struct trial_result *result, bo
 	char label[64];
 
 	run_json_add_trial(s->out->json, result, &s->session.repros);
+	tell_time(court, s);
 	outcome_text(&result->outcome, &text);
 	tell_idle(s, result);
 	take_result(court, s, result);
@@ -241,7 +250,8 @@ static int open_subject(struct court *court, struct subject *s, struct err *err)
 		return -1;
 	count(court, s);
 	if (boot && !j->recalled &&
-	    run_json_resume(j->json, s->store.dir, boot, j->runs, take_made, &made, err))
+	    run_json_resume(j->json, s->store.dir, boot, j->runs, take_made, &made, &s->earlier_ms,
+			    err))
 		return -1;
 	if (j->tally.runs && !j->recalled)
 		log_info("%zu runs were made already", j->tally.runs);
@@ -343,6 +353,7 @@ static int close_books(struct court *court, int rc, struct err *err)
 		struct subject *s = &court->subjects[i];
 		struct judgement *j = s->out;
 
+		tell_time(court, s);
 		if (rc && err->kind == ERR_INTERRUPTED) {
 			j->interrupted = true;
 			run_json_set_interrupted(j->json, interrupt_signal());
@@ -396,7 +407,7 @@ int judge_kernels(const struct judge_options *options, const struct judge_kernel
 		  struct judgement *out, struct err *err)
 {
 	cleanup_free struct subject *subjects = xcalloc(n, sizeof(*subjects));
-	struct court court = { options, subjects, out, n };
+	struct court court = { options, subjects, out, n, clock_ms() };
 
 	for (size_t i = 0; i < n; i++) {
 		out[i] = (struct judgement){

@@ -17,6 +17,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* One kernel to be judged. Strings are borrowed and needed while judge_kernels() runs. */
 struct judge_kernel {
@@ -43,8 +44,9 @@ struct judgement {
 	struct decision decision; /* on tally, by the kernel's policy */
 	struct family family; /* which crash is which; what was learnt on this kernel included */
 	bool interrupted;     /* by a signal: not all runs were made */
-	char *dir;            /* the evidence; NULL: no run was begun */
-	json_t *json;         /* run.json */
+	int64_t spent_ms; /* on all of it; before it was cut short, to the last run that ended */
+	char *dir;        /* the evidence; NULL: no run was begun */
+	json_t *json;     /* run.json */
 };
 
 struct judge_options {

@@ -3,8 +3,17 @@
 # "builds" it by copying the image. Source after tap.sh.
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
 
-# scratch_repo DIR KERNEL...: a commit for each KERNEL, which names an image in $T/kernels; "none" does
-# not build. The commits' hashes are the same everywhere, and so is git bisect's path.
+# scratch_change TREE N KERNEL: commit change N, which gives KERNEL, an image in $T/kernels; "none" does
+# not build. In a merge it ends that. The commits' hashes are the same everywhere, and so is git bisect's path.
+scratch_change() {
+	echo "$3" >"$1/kernel"
+	echo "change $2" >>"$1/notes"
+	git -C "$1" add -A
+	GIT_AUTHOR_DATE="$((1577836800 + $2)) +0000" GIT_COMMITTER_DATE="$((1577836800 + $2)) +0000" \
+		git -C "$1" commit -qm "change $2"
+}
+
+# scratch_repo DIR KERNEL...: a commit for each KERNEL.
 scratch_repo() {
 	local tree=$1 n=0 kernel
 	shift
@@ -15,11 +24,7 @@ scratch_repo() {
 	echo arch/ >"$tree/.gitignore"
 	for kernel; do
 		n=$((n + 1))
-		echo "$kernel" >"$tree/kernel"
-		echo "change $n" >>"$tree/notes"
-		git -C "$tree" add -A
-		GIT_AUTHOR_DATE="$((1577836800 + n)) +0000" GIT_COMMITTER_DATE="$((1577836800 + n)) +0000" \
-			git -C "$tree" commit -qm "change $n"
+		scratch_change "$tree" $n "$kernel"
 	done
 }
 

@@ -122,6 +122,7 @@ json_t *run_json_new(const struct session *session, unsigned runs)
 	json_put(run, "cwd", json_text(cwd));
 	json_put(run, "started", now());
 	json_put(run, "finished", json_null());
+	json_put(run, "spent_ms", json_integer(0));
 	json_put(run, "runs", json_integer(runs));
 	json_put(run, "jobs", json_null());
 	json_put(run, "kernel", kernel_json(session));
@@ -195,6 +196,11 @@ void run_json_set_jobs(json_t *run, unsigned jobs)
 	json_put(run, "jobs", json_integer(jobs));
 }
 
+void run_json_set_spent(json_t *run, int64_t ms)
+{
+	json_put(run, "spent_ms", json_integer(ms));
+}
+
 void run_json_add_trial(json_t *run, const struct trial_result *result,
 			const struct reproducers *repros)
 {
@@ -263,7 +269,7 @@ static bool read_trial(const json_t *t, struct trial_result *out)
 
 int run_json_resume(json_t *run, const char *dir, const char *boot, unsigned runs,
 		    void (*each)(void *opaque, struct trial_result *result), void *opaque,
-		    struct err *err)
+		    int64_t *spent_ms, struct err *err)
 {
 	cleanup_free char *path = xasprintf("%s/run.json", dir);
 	cleanup_free bool *seen = xcalloc(runs, sizeof(*seen));
@@ -292,6 +298,7 @@ int run_json_resume(json_t *run, const char *dir, const char *boot, unsigned run
 		json_array_append(trials, t);
 		each(opaque, &result);
 	}
+	*spent_ms = json_integer_value(json_object_get(old, "spent_ms"));
 	json_decref(old);
 	return 0;
 }

@@ -16,6 +16,9 @@ json_t *run_json_new(const struct session *session, unsigned runs);
 /* How many VMs there may be at once; of --jobs auto the most there might have been so far. */
 void run_json_set_jobs(json_t *run, unsigned jobs);
 
+/* The time that was spent on the run so far. */
+void run_json_set_spent(json_t *run, int64_t ms);
+
 /* Add a trial; they may come in any order and are kept in that of their numbers. */
 void run_json_add_trial(json_t *run, const struct trial_result *result,
 			const struct reproducers *repros);
@@ -24,12 +27,12 @@ void run_json_add_trial(json_t *run, const struct trial_result *result,
  * Go on with the run in dir, which was cut short: its trials are added to run, and each is called
  * for each of them, in the order of their numbers and once for a number below runs. result has what
  * outcomes are compared by; its outcome's title is the callee's, what else it points to is run's.
- * boot: where the evidence of the boot that they began from is now. ERR_INPUT if run.json is
- * damaged.
+ * boot: where the evidence of the boot that they began from is now. *spent_ms: the time that was
+ * spent on it. ERR_INPUT if run.json is damaged.
  */
 int run_json_resume(json_t *run, const char *dir, const char *boot, unsigned runs,
 		    void (*each)(void *opaque, struct trial_result *result), void *opaque,
-		    struct err *err);
+		    int64_t *spent_ms, struct err *err);
 
 /* A tally as in the verdict: "runs", "clean", ... */
 json_t *run_json_tally(const struct tally *tally);

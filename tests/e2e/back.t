@@ -50,7 +50,8 @@ panics "$T/later.c" "$shows" "$hides"
 tree=$T/tree
 scratch_repo "$tree" lean lean lean+003 lean+004 lean+004
 late=$(revision "$tree" 4)
-build="[ \$(git rev-parse HEAD) = $late ] && cp $T/later.c $T/panic.c; $build"
+copy=$build
+build="[ \$(git rev-parse HEAD) = $late ] && cp $T/later.c $T/panic.c; $copy"
 
 # bisect OUT OPTION...
 bisect() {
@@ -91,12 +92,20 @@ seeds='[.trials[] | select(.number < 2) | .seed]'
 for name in "*-$(revision "$tree" 3 | cut -c1-12)/confirm-2" "*-$(revision "$tree" 2 | cut -c1-12)/confirm"; do
 	run=$(find "$T/kept/revisions" -path "$name/run.json")
 	jq -c "$seeds" "$run" >>"$T/seeds"
-	jq '.verdict = null | .finished = null | .trials |= map(select(.number < 2))' "$run" >"$T/run.json"
+	jq '.verdict = null | .finished = null | .spent_ms = 1000000 | .trials |= map(select(.number < 2))' "$run" \
+		>"$T/run.json"
 	cp "$T/run.json" "$run"
 	echo "$run" >>"$T/cut-short"
 done
+test_ms() {
+	jq '[.steps[].test_ms] | add' "$1/journal.json"
+}
+before=$(test_ms "$T/kept")
 run "$KVMREPRO" bisect --resume --out "$T/kept"
 status_is 0 "killed while confirming: --resume ends well"
+spent=$(($(test_ms "$T/kept") - before))
+check "killed while confirming: the time from before counts, once ($spent ms)" \
+	test "$spent" -gt 1000000 -a "$spent" -lt 1900000
 err_like '2 runs were made already' "killed while confirming: what is there is said"
 check "killed while confirming: both sides are whole" \
 	bash -c "xargs jq -e '.verdict != null and (.trials | length) > 2' <'$T/cut-short'"
@@ -111,4 +120,43 @@ status_is 1 "--good shows the crash in the end: exit status 1"
 out_like "^undecided: --good $(revision "$tree" 3 | cut -c1-12) is not good: .* shows the crash in [0-9]+ of [0-9]+ runs\$" \
 	"--good shows the crash in the end: said"
 as_found "$tree" "--good shows the crash in the end"
+
+# The fix: what hides the crash is taken for it.
+fixed=$T/fixed
+scratch_repo "$fixed" lean+004 lean+004 lean+003 lean lean
+rm "$T/builds"
+build="[ \$(git rev-parse HEAD) = $(revision "$fixed" 2) ] && cp $T/later.c $T/panic.c; $copy"
+tree=$fixed bisect "$T/fix" --fix --good main --bad main~4
+status_is 0 "--fix: exit status 0"
+out_like "^going back: $(revision "$fixed" 3 | cut -c1-12) was taken for good, and shows the crash beside $(revision "$fixed" 2 | cut -c1-12)\$" \
+	"--fix: what only hid it is not the fix: said in the log"
+out_like "^# git bisect fixed $(revision "$fixed" 3)\$" "--fix: fixed at first"
+out_like "^# git bisect broken $(revision "$fixed" 3)\$" "--fix: broken then"
+out_like "^first good commit: $(revision "$fixed" 4) change 4\$" "--fix: the right commit"
+check "--fix: each revision was built once" bash -c "[ -z \"\$(sort '$T/builds' | uniq -d)\" ]"
+as_found "$fixed" "--fix"
+
+# A merge: the crash came on the side branch, whose end was called good. 1 - 4 - 5 - 6, and 1 - 2 - 3 - 5.
+merged=$T/merged
+scratch_repo "$merged" lean
+git -C "$merged" checkout -q -b side
+scratch_change "$merged" 2 lean
+scratch_change "$merged" 3 lean+003
+git -C "$merged" checkout -q main
+scratch_change "$merged" 4 lean
+git -C "$merged" merge -q --no-commit side >/dev/null 2>&1
+scratch_change "$merged" 5 lean+004
+scratch_change "$merged" 6 lean+004
+rm "$T/builds"
+side=$(revision "$merged" 3)
+build="grep -q $side $T/builds && cp $T/later.c $T/panic.c; $copy"
+tree=$merged bisect "$T/merge" --good "$(revision "$merged" 1)"
+status_is 0 "a merge: exit status 0"
+out_like "^going back: ${side:0:12} was taken for good, and shows the crash beside $(revision "$merged" 5 | cut -c1-12)\$" \
+	"a merge: its second parent was called good: said in the log"
+out_like "^first bad commit: $side change 3\$" "a merge: the commit on the side branch"
+check "a merge: each revision was built once" bash -c "[ -z \"\$(sort '$T/builds' | uniq -d)\" ]"
+as_found "$merged" "a merge"
+run "$KVMREPRO" audit --format json "$T/merge/bisect.log"
+check "a merge: audit reads it back" jq -e '.unknown_lines == [] and .astray == null' "$T/out"
 done_testing
