@@ -20,7 +20,8 @@
 
 #define TYPE_ERROR    UINT32_MAX /* a message: the reader's error */
 #define REQUEST_BYTES (1024 * 1024)
-#define STALL_S       20 /* for what is left of a message */
+#define STALL_S       20 /* for what is left of a message, either way */
+#define WALL_FACTOR   10 /* a reader may take so much longer than its CPU time */
 
 /* ---- the helper, and the readers before they begin ---- */
 
@@ -257,8 +258,7 @@ int cage_start(unsigned role, const int *fds, size_t n_fds, struct cage *out, st
 		close(ends[0]);
 		return -1;
 	}
-	/* A message that was begun is ended, one way or the other. */
-	setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &stall, sizeof(stall));
+	/* One that does not listen does not hold us. */
 	setsockopt(ends[0], SOL_SOCKET, SO_SNDTIMEO, &stall, sizeof(stall));
 	*out = (struct cage){ made.pid, ends[0], interrupt_fd(), role, false };
 	return 0;
@@ -360,7 +360,8 @@ int cage_recv(struct cage *cage, int64_t limit_ms, size_t max_bytes, struct wire
 
 	if (await(cage, limit_ms, err))
 		return -1;
-	int rc = wire_recv(cage->fd, cage->stop_fd, max_bytes > least ? max_bytes : least, in, err);
+	int rc = wire_recv(cage->fd, cage->stop_fd, STALL_S * 1000,
+			   max_bytes > least ? max_bytes : least, in, err);
 	if (!rc)
 		return tell_end(cage, err);
 	if (rc < 0 && err->kind == ERR_INTERRUPTED)
@@ -381,17 +382,18 @@ int cage_ask(unsigned role, const int *fds, size_t n_fds, const struct buf *requ
 	     size_t max_bytes, struct wire *answer, struct err *err)
 {
 	cleanup_cage struct cage cage = { 0 };
+	const int64_t cpu_ms = (int64_t)helper.roles[role].limits.cpu_s * 1000;
 
 	if (cage_start(role, fds, n_fds, &cage, err))
 		return -1;
 	if (request)
 		cage_send(&cage, 0, request);
-	return cage_recv(&cage, -1, max_bytes, answer, err);
+	return cage_recv(&cage, cpu_ms ? WALL_FACTOR * cpu_ms : -1, max_bytes, answer, err);
 }
 
 int cage_hear(int fd, struct wire *in, struct err *err)
 {
-	int rc = wire_recv(fd, -1, REQUEST_BYTES, in, err);
+	int rc = wire_recv(fd, -1, -1, REQUEST_BYTES, in, err);
 
 	return rc < 0 ? -1 : rc ? 0 : err_set(err, ERR_HARNESS, "the harness is gone");
 }

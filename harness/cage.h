@@ -69,7 +69,7 @@ int cage_recv(struct cage *cage, int64_t limit_ms, size_t max_bytes, struct wire
 	      struct err *err);
 /* Whether it has said something, or ended. */
 bool cage_ready(const struct cage *cage);
-/* That it has ended is found by who receives. */
+/* That it has ended, or does not listen for 20 s, is found by who receives. */
 void cage_send(struct cage *cage, uint32_t type, const struct buf *body);
 
 /* The error for a message that makes no sense. */
@@ -79,7 +79,8 @@ int cage_bad(unsigned role, struct err *err);
 void cage_stop(struct cage *cage);
 #define cleanup_cage __attribute__((cleanup(cage_stop)))
 
-/* All of it for a reader with one question and one answer: request may be NULL. */
+/* All of it for a reader with one question and one answer, which it has ten times its CPU time for
+ * where that is limited: request may be NULL. */
 int cage_ask(unsigned role, const int *fds, size_t n_fds, const struct buf *request,
 	     size_t max_bytes, struct wire *answer, struct err *err);
 

@@ -29,6 +29,7 @@
 #define DIED_MS           2000   /* from the end of a line to libvirt's word why */
 #define SPARE_MS          120000 /* guest time that init may take beside the reproducers */
 #define SPARE_REPRO_MS    60000  /* and for each of them, to kill it and to drain its output */
+#define WALL_FACTOR       10     /* a guest's clock may be so much slower than ours */
 #define TURN_MS           1000   /* how long a turn waits at most */
 #define STALL_MS          3000   /* and how much longer it may take before it is told */
 #define MAX_PUT_OFF       1000   /* turns */
@@ -186,8 +187,11 @@ static int64_t silence_deadline(const struct trial *t, enum outcome_kind *kind, 
 	}
 }
 
-/* The guest's own clock says that init should long have been done. */
-static bool overdue(const struct trial *t)
+/*
+ * The guest's own clock says that init should long have been done; or it stands still while frames
+ * come, as it does where who reads them lies.
+ */
+static bool overdue(struct trial *t)
 {
 	const struct trial_limits *l = &t->config->limits;
 	int64_t budget = SPARE_MS;
@@ -195,7 +199,11 @@ static bool overdue(const struct trial *t)
 	for (size_t i = 0; i < t->config->repros->n; i++)
 		budget +=
 			t->config->repros->v[i].duration_ms + (int64_t)l->stuck_ms + SPARE_REPRO_MS;
-	return t->phase == PHASE_RUN && t->guest_ms - t->guest_go_ms > budget;
+	if (t->phase != PHASE_RUN)
+		return false;
+	return t->guest_ms - t->guest_go_ms > budget ||
+	       clock_ms() - t->start_ms - t->starved_ms >
+		       2 * (int64_t)l->boot_ms + WALL_FACTOR * budget;
 }
 
 static int64_t latest(int64_t a, int64_t b)

@@ -1,6 +1,8 @@
 /* Messages of checked fields; see wire.h. */
 #include "wire.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -152,22 +154,37 @@ bool wire_ok(const struct wire *in)
 	return !in->bad && in->at == in->body.len;
 }
 
-/* Who sends half a message must not hold us. */
-static int await(int fd, int stop_fd, struct err *err)
+/* Who is heard, what ends that, and when it is over (clock_ms(); -1: never). */
+struct ear {
+	int fd, stop_fd;
+	int64_t deadline_ms;
+};
+
+/* Who sends half a message must not hold us. What is there is taken, however late it is. */
+static int await(const struct ear *ear, struct err *err)
 {
 	struct pollfd p[] = {
-		{ .fd = fd, .events = POLLIN },
-		{ .fd = stop_fd, .events = POLLIN },
+		{ .fd = ear->fd, .events = POLLIN },
+		{ .fd = ear->stop_fd, .events = POLLIN },
 	};
 
-	while (stop_fd >= 0 && poll(p, 2, -1) < 0)
-		if (errno != EINTR)
+	for (;;) {
+		int64_t left = ear->deadline_ms - clock_ms();
+		int n = poll(p, 2, ear->deadline_ms < 0 ? -1 : left > 0 ? (int)left : 0);
+
+		if (n < 0 && errno != EINTR)
 			return err_errno(err, ERR_HARNESS, "poll");
+		if (n > 0)
+			break;
+		if (!n)
+			return err_set(err, ERR_HARNESS,
+				       "a message between processes does not come to its end");
+	}
 	return p[1].revents ? err_set(err, ERR_INTERRUPTED, "interrupted") : 0;
 }
 
 /* len bytes into out: 1, or 0 at the end of the stream before the first one. */
-static int read_all(int fd, int stop_fd, struct buf *out, size_t len, struct err *err)
+static int read_all(const struct ear *ear, struct buf *out, size_t len, struct err *err)
 {
 	char chunk[65536];
 	size_t got = 0;
@@ -175,9 +192,9 @@ static int read_all(int fd, int stop_fd, struct buf *out, size_t len, struct err
 	while (got < len) {
 		size_t want = len - got < sizeof(chunk) ? len - got : sizeof(chunk);
 
-		if (await(fd, stop_fd, err))
+		if (await(ear, err))
 			return -1;
-		ssize_t n = read(fd, chunk, want);
+		ssize_t n = read(ear->fd, chunk, want);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -194,12 +211,14 @@ static int read_all(int fd, int stop_fd, struct buf *out, size_t len, struct err
 	return 1;
 }
 
-int wire_recv(int fd, int stop_fd, size_t max_bytes, struct wire *in, struct err *err)
+int wire_recv(int fd, int stop_fd, int64_t limit_ms, size_t max_bytes, struct wire *in,
+	      struct err *err)
 {
+	const struct ear ear = { fd, stop_fd, limit_ms < 0 ? -1 : clock_ms() + limit_ms };
 	struct wire_head head;
 
 	wire_free(in);
-	int rc = read_all(fd, stop_fd, &in->body, sizeof(head), err);
+	int rc = read_all(&ear, &in->body, sizeof(head), err);
 	if (rc <= 0)
 		return rc;
 	memcpy(&head, in->body.data, sizeof(head));
@@ -208,7 +227,7 @@ int wire_recv(int fd, int stop_fd, size_t max_bytes, struct wire *in, struct err
 		return err_set(err, ERR_HARNESS, "a message of %u bytes, and %zu is the limit",
 			       head.body_bytes, max_bytes);
 	in->type = head.type;
-	rc = read_all(fd, stop_fd, &in->body, head.body_bytes, err);
+	rc = read_all(&ear, &in->body, head.body_bytes, err);
 	if (!rc && head.body_bytes)
 		return err_set(err, ERR_HARNESS, "a message between processes is cut short");
 	return rc < 0 ? -1 : 1;

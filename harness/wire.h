@@ -67,7 +67,9 @@ bool wire_ok(const struct wire *in);
 
 /* Receive one message; a body over max_bytes is an error. 1 when it came, 0 at the end of the
  * stream before its first byte, -1 on error; ERR_INTERRUPTED when stop_fd (-1: none) became
- * readable first, whatever of the message there was. fd blocks. */
-int wire_recv(int fd, int stop_fd, size_t max_bytes, struct wire *in, struct err *err);
+ * readable first, whatever of the message there was. All of it comes within limit_ms (-1: however
+ * long it takes). fd blocks. */
+int wire_recv(int fd, int stop_fd, int64_t limit_ms, size_t max_bytes, struct wire *in,
+	      struct err *err);
 
 #endif

@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    write(ends[1], data, size) != (ssize_t)size)
 		return 0;
 	close(ends[1]);
-	while (wire_recv(ends[0], -1, BODY_BYTES, &in, &err) > 0) {
+	while (wire_recv(ends[0], -1, -1, BODY_BYTES, &in, &err) > 0) {
 		if (in.body.len > BODY_BYTES)
 			abort();
 		take(&in);

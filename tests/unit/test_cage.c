@@ -96,6 +96,12 @@ static int serve_stall(int fd, const int *fds, struct err *err)
 	return serve_half(fd, fds, err) ? -1 : serve_silence(fd, fds, err);
 }
 
+static int serve_deaf(int fd, const int *fds, struct err *err)
+{
+	(void)fd, (void)fds, (void)err;
+	return poll(NULL, 0, -1);
+}
+
 /* An error of a kind that no reader may give. */
 static int serve_bad_kind(int fd, const int *fds, struct err *err)
 {
@@ -114,6 +120,7 @@ enum {
 	FLOOD,
 	HALF,
 	STALL,
+	DEAF,
 	BAD_KIND
 };
 
@@ -130,6 +137,7 @@ static const struct cage_role roles[] = {
 	[FLOOD] = { .name = "floods", .serve = serve_flood },
 	[HALF] = { .name = "halves", .serve = serve_half },
 	[STALL] = { .name = "stalls", .serve = serve_stall },
+	[DEAF] = { .name = "silence", .serve = serve_deaf },
 	[BAD_KIND] = { .name = "kinds", .serve = serve_bad_kind },
 };
 
@@ -220,6 +228,26 @@ static void test_silence(void **state)
 	cage_stop(&cage);
 }
 
+/* One that does not listen is not waited for for ever. */
+static void test_deaf(void **state)
+{
+	const struct timeval soon = { .tv_usec = 20000 };
+	cleanup_cage struct cage cage = { 0 };
+	cleanup_buf struct buf body = BUF_INIT;
+	struct timeval limit = { 0 };
+	socklen_t len = sizeof(limit);
+	struct err err;
+
+	(void)state;
+	for (int i = 0; i < 1 << 20; i++)
+		buf_addc(&body, 'x');
+	assert_int_equal(cage_start(DEAF, NULL, 0, &cage, &err), 0);
+	assert_int_equal(getsockopt(cage.fd, SOL_SOCKET, SO_SNDTIMEO, &limit, &len), 0);
+	assert_in_range(limit.tv_sec, 1, 60);
+	assert_int_equal(setsockopt(cage.fd, SOL_SOCKET, SO_SNDTIMEO, &soon, sizeof(soon)), 0);
+	cage_send(&cage, 0, &body);
+}
+
 /* Nor can one hold us in the middle of a message. */
 static void test_stall(void **state)
 {
@@ -294,8 +322,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lies),        cmocka_unit_test(test_talk),
 		cmocka_unit_test(test_descriptors), cmocka_unit_test(test_silence),
-		cmocka_unit_test(test_stall),       cmocka_unit_test(test_orphan),
-		cmocka_unit_test(test_no_helper),
+		cmocka_unit_test(test_stall),       cmocka_unit_test(test_deaf),
+		cmocka_unit_test(test_orphan),      cmocka_unit_test(test_no_helper),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

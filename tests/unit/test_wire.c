@@ -4,10 +4,13 @@
 #include "readers.h"
 #include "wire.h"
 
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 static void init(struct wire *in, const struct buf *body)
@@ -185,11 +188,37 @@ static void test_recv(void **state)
 		assert_int_equal(write(ends[1], &rows[i].head, WIRE_HEAD_BYTES), WIRE_HEAD_BYTES);
 		assert_int_equal(write(ends[1], "xxxxx", rows[i].sent), (int)rows[i].sent);
 		close(ends[1]);
-		assert_int_equal(wire_recv(ends[0], -1, rows[i].max, &in, &err), rows[i].rc);
+		assert_int_equal(wire_recv(ends[0], -1, -1, rows[i].max, &in, &err), rows[i].rc);
 		if (rows[i].why)
 			assert_non_null(strstr(err.msg, rows[i].why));
 		close(ends[0]);
 	}
+}
+
+/* Who sends half a message, or a byte now and then, is not heard for ever. */
+static void test_stall(void **state)
+{
+	const struct wire_head head = { 1, 1000 };
+	cleanup_wire struct wire in = WIRE_INIT;
+	struct err err;
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	pid_t pid = fork();
+	if (!pid) {
+		close(ends[0]);
+		if (write(ends[1], &head, sizeof(head)) != sizeof(head))
+			_exit(1);
+		while (send(ends[1], "x", 1, MSG_NOSIGNAL) == 1)
+			poll(NULL, 0, 15);
+		_exit(0);
+	}
+	close(ends[1]);
+	assert_int_equal(wire_recv(ends[0], -1, 100, 1000, &in, &err), -1);
+	assert_string_equal(err.msg, "a message between processes does not come to its end");
+	close(ends[0]);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
 static void test_end(void **state)
@@ -201,7 +230,7 @@ static void test_end(void **state)
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
 	close(ends[1]);
-	assert_int_equal(wire_recv(ends[0], -1, 4, &in, &err), 0);
+	assert_int_equal(wire_recv(ends[0], -1, -1, 4, &in, &err), 0);
 	close(ends[0]);
 }
 
@@ -210,7 +239,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round),       cmocka_unit_test(test_bad_fields),
 		cmocka_unit_test(test_bad_numbers), cmocka_unit_test(test_reports),
-		cmocka_unit_test(test_recv),        cmocka_unit_test(test_end),
+		cmocka_unit_test(test_recv),        cmocka_unit_test(test_stall),
+		cmocka_unit_test(test_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
