@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/fs.h"
 #include "oops/frame.h"
 
 #include <dwarf.h>
@@ -72,15 +73,18 @@ static void index_object(struct object *o)
 	qsort(o->syms, o->n, sizeof(*o->syms), by_name);
 }
 
-static struct object *add_object(struct symbols *s, const char *name, const char *path)
+/* fd: of path, and from now on the object's; -1: there is none. */
+static struct object *add_object(struct symbols *s, const char *name, const char *path, int fd)
 {
 	struct object *o = xcalloc(1, sizeof(*o));
 
 	o->name = xstrdup(name);
-	if (path) {
+	if (fd >= 0) {
 		dwfl_report_begin_add(s->dwfl);
-		o->mod = dwfl_report_offline(s->dwfl, name, path, -1);
+		o->mod = dwfl_report_offline(s->dwfl, name, path, fd);
 		dwfl_report_end(s->dwfl, NULL, NULL);
+		if (!o->mod)
+			close(fd);
 	}
 	index_object(o);
 	o->next = s->objects;
@@ -90,15 +94,19 @@ static struct object *add_object(struct symbols *s, const char *name, const char
 
 int symbols_open(const char *vmlinux, const char *modules, struct symbols **out, struct err *err)
 {
-	struct symbols *s = xcalloc(1, sizeof(*s));
+	int fd = fs_open(vmlinux, ERR_INPUT, err);
 	Dwarf_Addr bias;
 
+	if (fd < 0)
+		return -1;
+	struct symbols *s = xcalloc(1, sizeof(*s));
 	s->dwfl = dwfl_begin(&callbacks);
 	if (!s->dwfl) {
 		free(s);
+		close(fd);
 		return err_set(err, ERR_HARNESS, "libdw: %s", dwfl_errmsg(-1));
 	}
-	struct object *o = add_object(s, "", vmlinux);
+	struct object *o = add_object(s, "", vmlinux, fd);
 	const char *why = NULL;
 	if (!o->mod)
 		why = dwfl_errmsg(-1);
@@ -165,7 +173,9 @@ static struct object *find_object(struct symbols *s, const char *name)
 			return o;
 	cleanup_free char *path =
 		s->modules && !strchr(name, '/') ? find_module(s->modules, name) : NULL;
-	return add_object(s, name, path);
+	struct err ignored;
+
+	return add_object(s, name, path, path ? fs_open(path, ERR_INPUT, &ignored) : -1);
 }
 
 /* The address of name+offset; functions of one name are told apart by their size. */

@@ -35,13 +35,26 @@ int fs_read_fd(int fd, size_t max_bytes, struct buf *out, enum err_kind kind, st
 	return 0;
 }
 
+int fs_open(const char *path, enum err_kind kind, struct err *err)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st))
+		return err_errno(err, kind, "%s", path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, kind, "%s: %s", path,
+			       S_ISDIR(st.st_mode) ? "a directory" : "not a regular file");
+	return steal_fd(fd);
+}
+
 int fs_read(const char *path, size_t max_bytes, struct buf *out, enum err_kind kind,
 	    struct err *err)
 {
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	cleanup_fd int fd = fs_open(path, kind, err);
 
 	if (fd < 0)
-		return err_errno(err, kind, "%s", path);
+		return -1;
 	return fs_read_fd(fd, max_bytes, out, kind, err) ? err_context(err, "%s", path) : 0;
 }
 

@@ -8,7 +8,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Read all of path into out, which must be empty; more than max_bytes is an error of kind. */
+/* A descriptor to read a regular file by; anything else is an error of kind, and is not waited for
+ * (a FIFO without a writer would be). */
+int fs_open(const char *path, enum err_kind kind, struct err *err);
+
+/* Read all of path, a regular file, into out, which must be empty; more than max_bytes is an error
+ * of kind. */
 int fs_read(const char *path, size_t max_bytes, struct buf *out, enum err_kind kind,
 	    struct err *err);
 

@@ -6,6 +6,7 @@
 #include "kernel/modules.h"
 
 #include "base/cleanup.h"
+#include "base/fs.h"
 #include "kernel/modinfo.h"
 #include "kernel/read.h"
 #include "kernel/signature.h"
@@ -150,9 +151,9 @@ static int open_all(const struct kernel_modules *modules, int *fds, struct buf *
 		wire_put_str(request, m->path);
 		wire_put_str(request, m->name);
 		wire_put_str(request, m->params);
-		fds[i] = open(m->path, O_RDONLY | O_CLOEXEC);
+		fds[i] = fs_open(m->path, ERR_INPUT, err);
 		if (fds[i] < 0)
-			return err_errno(err, ERR_INPUT, "%s", m->path);
+			return -1;
 	}
 	return 0;
 }

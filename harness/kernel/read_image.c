@@ -2,6 +2,7 @@
 #include "kernel/read.h"
 
 #include "base/cleanup.h"
+#include "base/fs.h"
 #include "kernel/image.h"
 #include "kernel/payload.h"
 #include "readers.h"
@@ -78,17 +79,14 @@ static int ask_image(int file_fd, const char *path, uint64_t size, struct kernel
 
 int kernel_image_open(const char *path, struct kernel_image *out, struct err *err)
 {
-	/* O_NONBLOCK: a FIFO must not make us wait for a writer. */
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	cleanup_fd int fd = fs_open(path, ERR_INPUT, err);
 	struct kernel_image image = { 0 };
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st))
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st))
 		return err_errno(err, ERR_INPUT, "%s", path);
-	if (S_ISDIR(st.st_mode))
-		return err_set(err, ERR_INPUT, "%s: a directory, not a kernel image", path);
-	if (!S_ISREG(st.st_mode))
-		return err_set(err, ERR_INPUT, "%s: not a regular file", path);
 	if ((uint64_t)st.st_size > KERNEL_IMAGE_BYTES)
 		return err_set(err, ERR_INPUT, "%s: %lld bytes; no kernel image is over %llu MiB",
 			       path, (long long)st.st_size, KERNEL_IMAGE_BYTES >> 20);
@@ -167,7 +165,7 @@ static int take_signature(struct wire *in, char out[SIGNATURE_BYTES], char **com
 int kernel_image_sign(const struct kernel_image *image, char out[SIGNATURE_BYTES], char **compiler,
 		      struct err *err)
 {
-	cleanup_fd int fd = open(image->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	cleanup_fd int fd = fs_open(image->path, ERR_INPUT, err);
 	cleanup_buf struct buf request = BUF_INIT;
 	cleanup_wire struct wire in = WIRE_INIT;
 
@@ -179,7 +177,7 @@ int kernel_image_sign(const struct kernel_image *image, char out[SIGNATURE_BYTES
 			       "%s: its header names no payload (a kernel before 2.6.26)",
 			       image->path);
 	if (fd < 0)
-		return err_errno(err, ERR_INPUT, "%s", image->path);
+		return -1;
 	wire_put_u64(&request, image->payload_offset);
 	wire_put_u64(&request, image->payload_bytes);
 	if (cage_ask(READER_SIGNATURE, &fd, 1, &request, ANSWER_BYTES, &in, err) ||

@@ -27,10 +27,10 @@ int module_read_fd(int fd, struct buf *out, struct err *err)
 static int ask(enum reader reader, const char *path, size_t max_bytes, struct wire *in,
 	       struct err *err)
 {
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	cleanup_fd int fd = fs_open(path, ERR_INPUT, err);
 
 	if (fd < 0)
-		return err_errno(err, ERR_INPUT, "%s", path);
+		return -1;
 	if (cage_ask(reader, &fd, 1, NULL, max_bytes, in, err))
 		return err_context(err, "%s", path);
 	return 0;

@@ -183,14 +183,28 @@ static void *play(void *opaque)
 	return NULL;
 }
 
+static gzFile open_log(const char *path, struct err *err)
+{
+	int fd = fs_open(path, ERR_INPUT, err);
+
+	if (fd < 0)
+		return NULL;
+	gzFile gz = gzdopen(fd, "rb");
+	if (!gz) {
+		err_errno(err, ERR_HARNESS, "%s", path);
+		close(fd);
+	}
+	return gz;
+}
+
 static int load_log(const char *path, struct buf *out, struct err *err)
 {
-	gzFile gz = gzopen(path, "rbe");
+	gzFile gz = open_log(path, err);
 	char chunk[65536];
 	int n;
 
 	if (!gz)
-		return err_errno(err, ERR_INPUT, "%s", path);
+		return -1;
 	while ((n = gzread(gz, chunk, sizeof(chunk))) > 0 && out->len < AGENT_LOG_BYTES)
 		buf_add(out, chunk, (size_t)n);
 	gzclose(gz);
@@ -206,9 +220,9 @@ static int load(struct replay_vm *v, const char *base, unsigned number, struct e
 
 	if (from == base && !fs_exists(console))
 		return err_set(err, ERR_INPUT, "%s: trial %u was not recorded", base, number);
-	v->console = gzopen(console, "rbe");
+	v->console = open_log(console, err);
 	if (!v->console)
-		return err_errno(err, ERR_INPUT, "%s", console);
+		return -1;
 	return load_log(agent, &v->log, err);
 }
 

@@ -178,6 +178,8 @@ if command -v addr2line >/dev/null; then
 else
 	result 0 "--vmlinux # SKIP no addr2line"
 fi
+run timeout 10 "$KVMREPRO" classify --vmlinux "$T/fifo" "$data/warning.log"
+err_like "$T/fifo: not a regular file" "--vmlinux: a FIFO is not waited for"
 run "$KVMREPRO" classify --vmlinux /no/such "$data/warning.log"
 status_is 129 "a missing vmlinux: 129"
 run "$KVMREPRO" classify --modules "$T" "$data/warning.log"

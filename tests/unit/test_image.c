@@ -4,6 +4,8 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "kernel/modinfo.h"
+#include "kernel/modules.h"
 #include "readers.h"
 
 #include <fcntl.h>
@@ -304,7 +306,11 @@ static void test_not_files(void **state)
 {
 	cleanup_free char *none = xasprintf("%s/none", dir);
 	cleanup_free char *fifo = xasprintf("%s/fifo", dir);
+	struct kernel_module module = { .name = "fifo", .path = fifo, .params = "" };
+	const struct kernel_modules modules = { .v = &module, .n = 1 };
+	char signature[SIGNATURE_BYTES];
 	struct kernel_image image;
+	struct modinfo info;
 	struct err err;
 
 	(void)state;
@@ -315,6 +321,11 @@ static void test_not_files(void **state)
 	assert_non_null(strstr(err.msg, "a directory"));
 	assert_int_equal(mkfifo(fifo, 0600), 0);
 	assert_int_equal(kernel_image_open(fifo, &image, &err), -1);
+	assert_non_null(strstr(err.msg, "not a regular file"));
+	/* Nor is a module's writer waited for. */
+	assert_int_equal(modinfo_read(fifo, &info, &err), -1);
+	assert_non_null(strstr(err.msg, "not a regular file"));
+	assert_int_equal(modules_signature(&modules, signature, &err), -1);
 	assert_non_null(strstr(err.msg, "not a regular file"));
 }
 
