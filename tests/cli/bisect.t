@@ -46,17 +46,26 @@ status_is 125 "BAD cannot be built: exit status 125"
 out_like '^undecided: --bad .* does not build: exit status 7, and it printed nothing: exit 7$' \
 	"a silent build: status and command are said"
 
-# interrupted DIR: begin one that builds until it is interrupted; SIGINT reaches it while it builds.
+# interrupted DIR [SIGNAL]: begin one that builds until it is interrupted; SIGINT, or what is named,
+# reaches it while it builds.
 interrupted() {
 	rm -f "$T/builder"
 	"$KVMREPRO" bisect --tree "$tree" --good main~3 --bad main --out "$1" \
 		--build "[ -e $T/builder ] && exit 1; echo \$\$ >$T/builder; exec sleep 1000" >"$T/out" 2>"$T/err" </dev/null &
 	local pid=$!
 	until_true 60 test -s "$T/builder"
-	kill -INT $pid
+	kill -"${2-INT}" $pid
 	wait $pid
 	status=$?
 }
+
+# The terminal is gone.
+interrupted "$T/hangup" HUP
+status_is 129 "SIGHUP while building: exit status 129"
+check "SIGHUP while building: the build is ended" gone "$(cat "$T/builder")"
+check "SIGHUP while building: no temporary directory is left" \
+	test -z "$(find "$T" -maxdepth 1 -name 'kvmrepro-??????')"
+as_found "$tree" "SIGHUP while building"
 
 # --resume goes on with what kvmrepro has begun in the tree, never with what the user has.
 out=$T/interrupted
