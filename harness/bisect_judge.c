@@ -109,7 +109,7 @@ static int choose_target(struct bisect *b, struct judgement *jm, struct err *err
 	return 0;
 }
 
-/* Title and report of the first run that showed the target. */
+/* Title and report of the first run that showed the target; a state keeps no reports. */
 static void note_crash(struct bisect_step *s, const struct judgement *jm)
 {
 	for (unsigned i = 0; i < jm->runs && !s->crash; i++) {
@@ -117,7 +117,8 @@ static void note_crash(struct bisect_step *s, const struct judgement *jm)
 		    !counts(&jm->family, &jm->outcomes[i]))
 			continue;
 		s->crash = xstrdup(jm->outcomes[i].title);
-		s->report = xasprintf("%s/trial-%03u/report.txt", jm->dir, i);
+		if (!jm->recalled)
+			s->report = xasprintf("%s/trial-%03u/report.txt", jm->dir, i);
 	}
 }
 
