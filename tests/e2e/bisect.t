@@ -90,7 +90,7 @@ as_found "$tree" "refused"
 
 # The whole thing.
 out=$T/whole
-bisect --good main~15 --bad main --runs 8 --out "$out"
+bisect --good main~15 --bad main --runs 6 --out "$out"
 status_is 0 "found and confirmed: exit status 0"
 out_like "^first bad commit: $culprit change 12\$" "the right commit"
 as_found "$tree" "found"
@@ -134,7 +134,7 @@ rm "$T/builds"
 out=$T/killed
 slow="[ -e $T/go ] || { echo \$\$ >$T/builder; exec sleep 1000; }; $build"
 "$KVMREPRO" bisect --tree "$tree" --build "$slow" --no-guest-sandbox --repro memslot-misaligned --repro "$T/panic-one.c" \
-	--duration 5 --good main~15 --bad main --runs 8 --out "$out" \
+	--duration 5 --good main~15 --bad main --runs 6 --out "$out" \
 	>"$T/out" 2>"$T/err" </dev/null &
 pid=$!
 until_true 60 test -s "$T/builder"

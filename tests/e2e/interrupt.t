@@ -3,18 +3,19 @@
 # not even after SIGKILL; the evidence so far is kept.
 . "$(dirname "$0")/../tap.sh"
 
-kernel=$(images/fetch-kernel 2>"$T/err") || skip_all "no stock kernel: $(tail -n 1 "$T/err")"
+kernel=$(images/build-kernel lean 2>"$T/err") || skip_all "no test kernel: $(tail -n 1 "$T/err")"
 
 interrupted() {
 	local sig=$1 want=$2 out=$T/$1
 
 	: >"$T/err" # what an earlier run said is not this one's
-	setsid "$KVMREPRO" run --kernel "$kernel" --runs 50 --repro create-vm --out "$out" \
+	setsid "$KVMREPRO" run --kernel "$kernel" --runs 500 --repro create-vm --out "$out" \
 		>"$T/out" 2>"$T/err" </dev/null &
 	local pid=$!
 	wait_for 300 grep -q 'run #0: OK' "$T/err"
 	result $? "$sig: the first trial ends"
-	check "$sig: a QEMU is running" pgrep -f "qemu-system-x86_64.*guest=kvmrepro-$pid-"
+	wait_for 60 pgrep -f "qemu-system-x86_64.*guest=kvmrepro-$pid-"
+	result $? "$sig: a QEMU is running"
 	local began=$SECONDS
 	kill -s "$sig" "$pid"
 	wait "$pid"
@@ -40,16 +41,17 @@ is_left() {
 
 # Another run at the same time is not touched.
 killed() {
-	setsid "$KVMREPRO" run --kernel "$kernel" --runs 1 --alpha 0.5 --repro create-vm --jobs 1 \
+	setsid "$KVMREPRO" run --kernel "$kernel" --runs 3 --alpha 0.5 --repro create-vm --jobs 1 \
 		>"$T/other" 2>&1 </dev/null &
 	local other=$!
 	: >"$T/err" # what an earlier run said is not this one's
-	setsid "$KVMREPRO" run --kernel "$kernel" --runs 50 --repro create-vm --boot "$1" \
+	setsid "$KVMREPRO" run --kernel "$kernel" --runs 500 --repro create-vm --boot "$1" \
 		--out "$T/KILL-$1" >"$T/out" 2>"$T/err" </dev/null &
 	local pid=$!
 	wait_for 300 grep -q 'run #0: OK' "$T/err"
 	result $? "KILL, --boot $1: the first trial ends"
-	check "KILL: a QEMU is running" pgrep -f "qemu-system-x86_64.*guest=kvmrepro-$pid-"
+	wait_for 60 pgrep -f "qemu-system-x86_64.*guest=kvmrepro-$pid-"
+	result $? "KILL: a QEMU is running"
 	kill -s KILL "$pid"
 	wait "$pid" 2>/dev/null
 	wait "$other"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Signatures of real builds: one source, built at different times by different people, and with a
-# changed constant. The object tree of images/build-kernel lies under an overlay, so a build takes
-# what a link takes, and the cache stays as it is.
+# changed constant. The object tree of images/build-kernel lies under an overlay, in which one build
+# follows the other, so each takes what a link takes, and the cache stays as it is.
 . "$(dirname "$0")/../tap.sh"
 
 work=$XDG_CACHE_HOME/kvmrepro/kernel-work
@@ -12,16 +12,17 @@ exec 9<"$work/lock"
 flock -n 9 || skip_all "a kernel is being built"
 
 # build NAME TIMESTAMP USER@HOST VERSION [SED-SCRIPT FILE]: build with the source changed.
+mkdir "$T"/{src,obj,src.work,obj.work}
 build() {
-	local o=$T/$1
-	mkdir -p "$o"/{src,obj,src.work,obj.work}
+	mkdir "$T/$1"
 	# shellcheck disable=SC2016
 	unshare -rm bash -ec '
-		o=$1 work=$2
+		o=$1 work=$2 upper=${1%/*}
 		for d in src obj; do
 			at=$work/src
 			[ $d = src ] || at=$work/obj-lean
-			mount -t overlay overlay -o "lowerdir=$at,upperdir=$o/$d,workdir=$o/$d.work" "$at"
+			mount -t overlay overlay \
+				-o "lowerdir=$at,upperdir=$upper/$d,workdir=$upper/$d.work" "$at"
 		done
 		[ $# -lt 7 ] || sed -i "$6" "$work/src/$7"
 		env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u CFLAGS make -s -C "$work/src" \
@@ -29,7 +30,7 @@ build() {
 			KBUILD_BUILD_USER="${4%@*}" KBUILD_BUILD_HOST="${4#*@}" \
 			KBUILD_BUILD_VERSION="$5" bzImage
 		cp "$work/obj-lean/arch/x86/boot/bzImage" "$o/bzImage"
-	' build "$o" "$work" "${@:2}" >"$T/log" 2>&1 || sed 's/^/# /' "$T/log"
+	' build "$T/$1" "$work" "${@:2}" >"$T/log" 2>&1 || sed 's/^/# /' "$T/log"
 }
 
 build one 'Thu Jan  1 00:00:00 UTC 1970' kvmrepro@localhost 1
