@@ -22,6 +22,9 @@
 #include "mounts.h"
 #include "task.h"
 
+/* Of the memory that there is; an inode, its name and what else it takes are about 1 KiB. */
+#define BYTES_PER_INODE 65536
+
 struct mount_row {
 	const char *type;
 	const char *where;
@@ -61,6 +64,23 @@ static int mount_row(const struct mount_row *row)
 	return mount(row->type, row->where, row->type, 0, row->options);
 }
 
+/*
+ * What is in it is no process's, and stays when the kernel has killed all processes for it, and
+ * then it panics: so all such file systems together, with what the kernel keeps of each file, are
+ * far less than there is.
+ */
+static int mount_limited(const char *type, const char *where, unsigned long flags,
+			 const char *options)
+{
+	struct sysinfo info = { 0 };
+	char all[96];
+
+	sysinfo(&info);
+	snprintf(all, sizeof(all), "%s,nr_inodes=%llu", options,
+		 (unsigned long long)info.totalram * info.mem_unit / BYTES_PER_INODE);
+	return mount(type, where, type, flags, all);
+}
+
 void mounts_early(void)
 {
 	static const struct mount_row early[] = {
@@ -73,6 +93,7 @@ void mounts_early(void)
 	mount_row(&early[1]);
 	mount_row(&early[2]);
 	if (mount_row(&early[0])) {
+		mount_limited("tmpfs", "/dev", 0, "size=5%,mode=0755");
 		mkdir("/dev/net", 0755);
 		for (size_t i = 0; i < sizeof(nodes) / sizeof(*nodes); i++)
 			mknod(nodes[i].path, S_IFCHR | 0666,
@@ -116,6 +137,7 @@ void mounts_all(void)
 	for (size_t i = 0; i < sizeof(rest) / sizeof(*rest); i++)
 		if (!listed || known(filesystems, rest[i].type))
 			mount_row(&rest[i]);
+	mount_limited("devtmpfs", "/dev", MS_REMOUNT, "size=5%");
 	symlink("/proc/self/fd", "/dev/fd");
 	/* It takes as long as all mounts together, nearly all of it waiting: init need not. */
 	if (!task_fork(0)) {
@@ -147,6 +169,14 @@ static bool is_node(size_t i)
 
 void mounts_mend_devices(void)
 {
+	DIR *dev = opendir("/dev");
+	struct dirent *e;
+
+	while (dev && (e = readdir(dev)))
+		if (e->d_type == DT_REG)
+			unlinkat(dirfd(dev), e->d_name, 0);
+	if (dev)
+		closedir(dev);
 	for (size_t i = 0; i < sizeof(nodes) / sizeof(*nodes); i++) {
 		if (!standard[i] || is_node(i))
 			continue;
@@ -174,8 +204,8 @@ void mounts_hide_devices(void)
 void mounts_private(void)
 {
 	mount("proc", "/proc", "proc", 0, "");
-	mount("tmpfs", "/tmp", "tmpfs", 0, "size=30%");
-	mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=10%");
+	mount_limited("tmpfs", "/tmp", 0, "size=30%");
+	mount_limited("tmpfs", "/dev/shm", 0, "size=10%");
 	mount("mqueue", "/dev/mqueue", "mqueue", 0, "");
 }
 
@@ -209,16 +239,12 @@ static void limit_shared_memory(void)
 	write_file("/proc/sys/kernel/shmall", pages);
 }
 
-/*
- * Memory that no process owns stays when the kernel has killed all processes for it, and then it
- * panics: so all of it together is far less than there is.
- */
 int mounts_own_root(const char *program, const char *name)
 {
 	static const char root[] = "/kvmrepro/root";
 
 	mkdir(root, 0755);
-	if (mount("tmpfs", root, "tmpfs", 0, "size=5%,mode=0755") &&
+	if (mount_limited("tmpfs", root, 0, "size=5%,mode=0755") &&
 	    mount("ramfs", root, "ramfs", 0, "mode=0755"))
 		return -errno;
 	if (chdir(root) || mkdir("dev", 0755) || mkdir("sys", 0755) || mkdir("proc", 0755) ||

@@ -9,7 +9,8 @@ void mounts_early(void);
 void mounts_all(void);
 
 /* Takes away the nodes of the sandbox's devices (kvmrepro/sandbox.h). mounts_mend_devices() makes
- * again what it saw of the standard ones, should a reproducer have taken them away. */
+ * again what it saw of the standard ones, should a reproducer have taken them away, and takes away
+ * the files that one left in /dev. */
 void mounts_hide_devices(void);
 void mounts_mend_devices(void);
 

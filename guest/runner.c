@@ -194,6 +194,8 @@ static const char *start(struct running *run, const char *sandbox)
 		pid = task_fork(flags[i]);
 	if (!pid) {
 		mounts_mend_devices();
+		if (sandbox)
+			sandbox_limit_memory(run->task.id);
 		become_keeper(run->repro, sandbox ? sandbox : "", out[1], report[1]);
 	}
 	close(out[1]);

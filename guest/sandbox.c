@@ -8,12 +8,14 @@
 #include <sys/klog.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "bpf.h"
 #include "mounts.h"
 #include "sandbox.h"
 
+#define CGROUPS       "/sys/fs/cgroup"
 #define CONSOLE_LEVEL 8 /* of syslog(2): all messages but debugging ones reach the console */
 
 /*
@@ -58,6 +60,12 @@ static bool has_pid_namespaces(void)
 	return !access("/proc/self/ns/pid", F_OK);
 }
 
+/* Again before each reproducer, for one can take it back. */
+static bool has_memory_groups(void)
+{
+	return !write_file(CGROUPS "/cgroup.subtree_control", "+memory\n");
+}
+
 static bool is_gone(const char *path)
 {
 	return access(path, F_OK) && errno == ENOENT;
@@ -66,7 +74,7 @@ static bool is_gone(const char *path)
 const char *sandbox_raise(void)
 {
 	static char lacks[128];
-	int cgroup = open("/sys/fs/cgroup", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int cgroup = open(CGROUPS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	size_t used = 0;
 
 	disarm_helpers();
@@ -80,6 +88,7 @@ const char *sandbox_raise(void)
 		{ "kcore removal", is_gone("/proc/kcore") },
 		{ "device guard", !bpf_guard_devices(cgroup) },
 		{ "sysctl guard", !bpf_guard_sysctls(cgroup) },
+		{ "memory guard", has_memory_groups() },
 	};
 
 	if (cgroup >= 0)
@@ -93,6 +102,25 @@ const char *sandbox_raise(void)
 			used += (size_t)snprintf(lacks + used, sizeof(lacks) - used, "%s%s",
 						 used ? ", " : "without ", means[i].name);
 	return used ? lacks : "full";
+}
+
+void sandbox_limit_memory(int id)
+{
+	struct sysinfo info = { 0 };
+	char dir[64], path[96], bytes[32];
+
+	if (!has_memory_groups())
+		return;
+	sysinfo(&info);
+	unsigned long long free = (unsigned long long)info.freeram * info.mem_unit;
+	unsigned long long kept = (unsigned long long)info.totalram * info.mem_unit / 8;
+	snprintf(dir, sizeof(dir), CGROUPS "/reproducer-%d", id);
+	mkdir(dir, 0755);
+	snprintf(path, sizeof(path), "%s/memory.max", dir);
+	snprintf(bytes, sizeof(bytes), "%llu\n", free > 2 * kept ? free - kept : kept);
+	write_file(path, bytes);
+	snprintf(path, sizeof(path), "%s/cgroup.procs", dir);
+	write_file(path, "0\n");
 }
 
 int sandbox_load(const char *path)

@@ -8,6 +8,13 @@
  * "full", or what this kernel has no means for. */
 const char *sandbox_raise(void);
 
+/*
+ * This process, and all that it starts, get no more memory than is free now but for an eighth of
+ * all, where the kernel has memory control groups: what is asked for beyond that kills one of
+ * theirs, and is never the kernel's trouble. id: the reproducer's.
+ */
+void sandbox_limit_memory(int id);
+
 /* Loads the filter of the plan for this process and all that it starts. Returns 0 or -errno. */
 int sandbox_load(const char *path);
 

@@ -51,6 +51,27 @@ for boot in each once; do
 		'all(.trials[].reproducers[-1]; .end == "exit" and .code == 0)' "$T/$boot/run.json"
 done
 
+# Nor does one that takes all there is, of each kind: the kernel kills its processes, or it is told
+# that there is no more. With memory control groups (stock) and without (lean).
+test_kernels lean
+lean=$(tail -n 1 "$T/paths")
+for k in stock lean; do
+	[ "$k" = stock ] || kernel=$lean
+	forge "fill-$k" --runs 1 --alpha 0.5 --duration 60 --repro "./$R/forge-fill.c" --repro create-vm
+	out_is "all runs: OK" "$k: what takes all there is makes no crash"
+	check "$k: it began" grep -qx '/dev: taken' <(said "fill-$k/trial-000" forge-fill)
+	check "$k: what it took is there for the next one" jq -e \
+		'.trials[0].reproducers[-1] | .end == "exit" and .code == 0' "$T/fill-$k/run.json"
+	check "$k: it is told how it ended" jq -e \
+		'.trials[0].reproducers[0].end | . == "exit" or . == "signal" or . == "timeout"' "$T/fill-$k/run.json"
+done
+check "stock: it came to its own end" grep -qx 'end: reached' <(said fill-stock/trial-000 forge-fill)
+check "stock: its control group had no more" \
+	zgrep -q 'Memory cgroup out of memory' "$T/fill-stock/trial-000/console.log.gz"
+check "stock: the kernel always had some" \
+	test -z "$(zgrep -l 'Out of memory: Killed' "$T/fill-stock/trial-000/console.log.gz")"
+kernel=$(images/fetch-kernel)
+
 # The same without: what it looks like when an attempt is not stopped.
 forge free-console --no-guest-sandbox --runs 1 --repro "./$R/forge-console.c"
 out_is "all runs: crashed: kernel panic: forged" "without: a crash is forged"

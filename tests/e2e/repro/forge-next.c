@@ -10,7 +10,8 @@
 
 #define KEY 0x6b766d
 
-static const char *const files[] = { "/left", "/tmp/left", "/dev/shm/left", "/repro/left" };
+static const char *const files[] = { "/left", "/tmp/left", "/dev/left", "/dev/shm/left",
+				     "/repro/left" };
 
 /* All but PID 1, itself and its children have no business here. */
 static bool strangers(void)
