@@ -348,9 +348,12 @@ void run_json_set_families(json_t *run, const struct family *family, const enum 
 
 	json_array_foreach (json_object_get(run, "trials"), i, trial) {
 		json_int_t number = json_integer_value(json_object_get(trial, "number"));
+		const char *word = words[matches[number]], *was = string_of(trial, "match");
 
+		if (was && !strcmp(was, word))
+			continue;
 		json_put(trial, "hit", json_boolean(matches[number] == MATCH_TARGET));
-		json_put(trial, "match", json_text(words[matches[number]]));
+		json_put(trial, "match", json_text(word));
 	}
 	json_put(run, "families", family_json(family));
 }

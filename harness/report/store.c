@@ -11,6 +11,12 @@
 #include <sys/stat.h>
 #include <time.h>
 
+/* A trial as it was written. */
+struct store_text {
+	json_t *match; /* what the trial was to the search then */
+	char *text;
+};
+
 static char *default_dir(struct err *err)
 {
 	cleanup_free char *base = NULL;
@@ -79,8 +85,13 @@ int store_reopen(const char *dir, struct store *out, char **boot, struct err *er
 
 void store_close(struct store *store)
 {
+	for (size_t i = 0; i < store->n_trials; i++) {
+		json_decref(store->trials[i].match);
+		free(store->trials[i].text);
+	}
+	free(store->trials);
 	free(store->dir);
-	store->dir = NULL;
+	*store = (struct store){ 0 };
 }
 
 void store_discard(const struct store *store)
@@ -224,13 +235,75 @@ void store_drop_canary(const struct store *store)
 		log_error("%s", err.msg);
 }
 
-int store_run(const struct store *store, const json_t *run, struct err *err)
+/* A trial as run.json has it. To make all of them into text again for each would take a run's time
+ * of thousands of trials. */
+static const char *trial_text(struct store *store, const json_t *trial)
+{
+	size_t number = (size_t)json_integer_value(json_object_get(trial, "number"));
+	json_t *match = json_object_get(trial, "match");
+	cleanup_buf struct buf text = BUF_INIT;
+
+	if (number >= store->n_trials) {
+		size_t n = 2 * number + 16;
+		store->trials = xrealloc(store->trials, n * sizeof(*store->trials));
+		memset(store->trials + store->n_trials, 0,
+		       (n - store->n_trials) * sizeof(*store->trials));
+		store->n_trials = n;
+	}
+	struct store_text *is = &store->trials[number];
+	if (is->text && is->match == match)
+		return is->text;
+	cleanup_free char *plain = json_dumps(trial, JSON_INDENT(2));
+	if (!plain)
+		return NULL;
+	buf_add(&text, "    ", 4);
+	for (const char *line = plain, *end; *line; line = end) {
+		end = strchrnul(line, '\n');
+		end += *end == '\n';
+		buf_add(&text, line, (size_t)(end - line));
+		if (*end)
+			buf_add(&text, "    ", 4);
+	}
+	free(is->text);
+	json_decref(is->match);
+	is->match = json_incref(match);
+	is->text = buf_steal(&text);
+	return is->text;
+}
+
+/* All of run, as json_dumps() has it. */
+static int run_text(struct store *store, json_t *run, struct buf *out)
+{
+	static const char mark[] = "\n  \"trials\": []";
+	json_t *rest = json_copy(run), *trial;
+	const char *text;
+	size_t i;
+
+	json_object_set_new(rest, "trials", json_array());
+	cleanup_free char *all = json_dumps(rest, JSON_INDENT(2));
+	json_decref(rest);
+	/* A line break within a string would be "\\n". */
+	const char *at = all ? strstr(all, mark) : NULL;
+	if (!at)
+		return -1;
+	const char *behind = at + sizeof(mark) - 2;
+	buf_add(out, all, (size_t)(behind - all));
+	json_array_foreach (json_object_get(run, "trials"), i, trial) {
+		if (!(text = trial_text(store, trial)))
+			return -1;
+		buf_addf(out, i ? ",\n" : "\n");
+		buf_add(out, text, strlen(text));
+	}
+	buf_addf(out, "%s%s\n", i ? "\n  " : "", behind);
+	return 0;
+}
+
+int store_run(struct store *store, json_t *run, struct err *err)
 {
 	cleanup_free char *path = xasprintf("%s/run.json", store->dir);
-	cleanup_free char *text = json_dumps(run, JSON_INDENT(2));
+	cleanup_buf struct buf text = BUF_INIT;
 
-	if (!text)
+	if (run_text(store, run, &text))
 		return err_set(err, ERR_HARNESS, "%s: cannot be made into JSON", path);
-	cleanup_free char *line = xasprintf("%s\n", text);
-	return fs_write(path, line, strlen(line), err);
+	return fs_write(path, text.data, text.len, err);
 }

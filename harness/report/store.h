@@ -23,7 +23,9 @@
  * Every file appears whole or not at all.
  */
 struct store {
-	char *dir; /* absolute */
+	char *dir;                 /* absolute */
+	struct store_text *trials; /* the parts of run.json that were written last, n_trials */
+	size_t n_trials;
 };
 
 /* The directory that store_open() takes; the caller frees it. NULL: err is set. */
@@ -70,8 +72,11 @@ int store_canary(const struct store *store, const struct engine *engine,
 		 struct err *err);
 void store_drop_canary(const struct store *store);
 
-/* Write run.json, in place of an earlier one. */
-int store_run(const struct store *store, const json_t *run, struct err *err);
+/*
+ * Write run.json, in place of an earlier one. run is the same each time: of a trial that was
+ * written before, nothing but "hit" and "match" has changed, and both together.
+ */
+int store_run(struct store *store, json_t *run, struct err *err);
 
 /* Take the directory of a trial that gave no outcome away if it is empty but for a first attempt.
  */

@@ -184,4 +184,10 @@ run "$KVMREPRO" run --engine "replay:$T/two" --repro create-vm --jobs 1 --runs 2
 err_like "^kvmrepro: engine: replay \\($T/two: no kernel is booted, no reproducer runs\\)\$" "what it does: said"
 out_is "run #0: OK
 run #1: infra problem: $T/two: trial 1 was not recorded" "more trials than were recorded: said"
+# run.json is put together of parts: it is what is printed as a whole. Its trials end out of order.
+panic=$PWD/tests/data/replay/panic
+run "$KVMREPRO" run --engine "replay:$panic" --runs 40 --jobs 4 --alpha 0.0001 --format json --out "$T/parts"
+check "run.json is the run as one JSON object" cmp "$T/out" "$T/parts/run.json"
+check "run.json: each trial once, in their order" \
+	jq -e '[.trials[].number] == [range(40)]' "$T/parts/run.json"
 done_testing
