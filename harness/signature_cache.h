@@ -4,6 +4,8 @@
  *
  * $XDG_CACHE_HOME/kvmrepro/signatures: lines "PROGRAM SHA256 SIGNATURE", the newest last. PROGRAM
  * is which build of kvmrepro made it: what another one calls a signature is not taken.
+ * The file is renamed into its place, so of two that write at once one loses its line, and nothing
+ * else.
  */
 #ifndef SIGNATURE_CACHE_H
 #define SIGNATURE_CACHE_H

@@ -52,6 +52,17 @@ signed first "nor what is no signature" "$(of first)"
 for i in $(seq 300); do echo "$i"; done >"$remembered"
 signed first "a long file" "$(of first)"
 check "it does not grow for ever" test "$(wc -l <"$remembered")" -eq 200
+rm "$remembered"
+n=0
+for k in first later other first later other; do
+	"$KVMREPRO" run --kernel "$T/$k" --engine "replay:$T/trial" --runs 1 --repro create-vm \
+		--out "$T/at-once-$((++n))" >/dev/null 2>&1 &
+done
+wait
+test -s "$remembered" &&
+	! grep -vE '^[0-9a-f-]+\.[0-9]{9} [0-9a-f]{64} [0-9a-f]{64}$' "$remembered" >"$T/err"
+result $? "six at once: every line of it is whole"
+check "six at once: nothing half-written is left" test -z "$(find "$T/cache" -name '*.tmp')"
 
 run "$KVMREPRO" signature
 status_is 129 "no kernel: exit status 129"
