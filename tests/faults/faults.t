@@ -42,10 +42,10 @@ boot() {
 	begin "$name" -- --kernel "$lean" --runs 1 --alpha 0.5 --verbose "$@"
 }
 
-# await NAME PATTERN: until the run has said so. It is looked at as it comes: some phases are short.
+# await NAME PATTERN: until the run has said so. It is looked at as it comes, for some phases are
+# short; and what looks is not waited for, which in a pipe would be until the run says more.
 await() {
-	timeout 100 tail -n +1 -s 0.01 -f --pid="${pids[$1]}" "$T/$1.err" 2>/dev/null |
-		grep -qm 1 -- "$2"
+	grep -qm 1 -- "$2" < <(timeout 100 tail -n +1 -s 0.01 -f --pid="${pids[$1]}" "$T/$1.err" 2>/dev/null)
 }
 # vm SIGNAL NAME: to its QEMU.
 vm() {
