@@ -1,34 +1,35 @@
-"""The QEMU command that libvirt gave for a trial, run again without libvirt and kvmrepro."""
+"""The QEMU command that libvirt gave for a trial, with the initramfs that it gave it, run again
+without libvirt and kvmrepro, to the same point: the guest has powered off."""
 
-import json
 import os
 import re
 import shlex
+import subprocess
 import sys
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(TOP, "tests/guest"))
 import bare  # noqa: E402
 
-
-def modules_of(run):
-    """(file, parameters) of the modules that the run's guest loaded."""
-    base = run["kernel"]["modules_dir"]
-    found = []
-    for name in run["kernel"]["modules"]:
-        for folder, _, files in os.walk(base):
-            for f in files:
-                if f.split(".ko")[0].replace("-", "_") == name and ".ko" in f:
-                    found.append((os.path.join(folder, f), "nested=1" if "kvm_" in name else ""))
-    return found
+# In front of QEMU in PATH: keeps the initramfs of the VM, which is gone when the trial is.
+KEEPER = """#!/bin/sh
+for arg; do
+	[ "$was" = -initrd ] && cp "$arg" '%(dir)s/initrd'
+	was=$arg
+done
+exec '%(qemu)s' "$@"
+"""
+QEMU = "qemu-system-x86_64"
 
 
 class Same(bare.Guest):
-    """bare.Guest by the words of a qemu.log, its monitor and names taken off."""
+    """bare.Guest by the words of a recorded trial."""
 
-    def __init__(self, kernel, modules, words):
-        super().__init__(kernel, modules, [("create-vm", "any", 10000, None)])
-        self.words = words
+    def __init__(self, recorded):
+        super().__init__(recorded.kernel)
+        self.words = recorded.words
+        self.initrd = recorded.initrd
+        self.token = recorded.token
 
     def qemu(self, agent_path):
         words, out, at = self.words, [], 0
@@ -59,19 +60,35 @@ class Same(bare.Guest):
 
 
 class Recorded:
-    """What the first trial of a run booted, which ran create-vm alone; out: the run's evidence."""
+    """One trial of kvmrepro's; args: what is to be tried, dir: an empty directory."""
 
-    def __init__(self, kernel, out):
-        with open(os.path.join(out, "run.json")) as f:
-            self.modules = modules_of(json.load(f))
+    def __init__(self, kvmrepro, kernel, args, dir):
+        self.kernel = kernel
+        self.initrd = os.path.join(dir, "initrd")
+        real = subprocess.run(["sh", "-c", "command -v " + QEMU], stdout=subprocess.PIPE,
+                              check=True, text=True).stdout.strip()
+        front = os.path.join(dir, "bin")
+        os.mkdir(front)
+        with open(os.path.join(front, QEMU), "w") as f:
+            f.write(KEEPER % {"dir": dir, "qemu": real})
+        os.chmod(os.path.join(front, QEMU), 0o755)
+        env = dict(os.environ, PATH=front + ":" + os.environ["PATH"],
+                   XDG_CACHE_HOME=os.path.join(dir, "cache"))
+        out = os.path.join(dir, "out")
+        subprocess.run([kvmrepro, "run", "--kernel", kernel, "--out", out, "--runs", "1", *args],
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
+        with open(self.initrd, "rb") as f:
+            plan = re.search(rb"\0token ([0-9a-f]+)\ndetector_ms ", f.read())
+        self.token = plan.group(1).decode()
         with open(os.path.join(out, "trial-000", "qemu.log")) as f:
             text = f.read()
-        start = text.index("/qemu-system-x86_64 \\")
+        start = text.index("/%s \\" % QEMU)
         start = text.rindex("\n", 0, start) + 1
         end = re.search(r"[^\\]\n", text[start:]).start() + start + 1
-        self.kernel = kernel
         self.words = shlex.split(text[start:end].replace("\\\n", ""))
+        os.unlink(os.path.join(front, QEMU))
+        os.symlink(real, os.path.join(front, QEMU))
 
     def boot(self):
         """One boot; how it ended (bare.Guest.end)."""
-        return Same(self.kernel, self.modules, self.words).run().end
+        return Same(self).run().end

@@ -144,11 +144,7 @@ def against_bare(row):
     """Ours against as many boots by the same QEMU command, as many at once: half of these before ours
     and half after."""
     with tempfile.TemporaryDirectory(prefix="kvmrepro-bench.") as tmp:
-        one = os.path.join(tmp, "one")
-        subprocess.run([KVMREPRO, "run", "--kernel", kernel(row.kernel), "--out", one, "--runs",
-                        "1", "--repro", "create-vm"], stdout=subprocess.DEVNULL,
-                       stderr=subprocess.DEVNULL)
-        bare = bare_command.Recorded(kernel(row.kernel), one)
+        bare = bare_command.Recorded(KVMREPRO, kernel(row.kernel), ["--repro", "create-vm"], tmp)
         runs = int(row.args[row.args.index("--runs") + 1])
         jobs = int(row.args[row.args.index("--jobs") + 1])
         theirs = bare_loop(bare, runs // 2, jobs)
