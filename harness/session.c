@@ -66,6 +66,7 @@ static int choose_engine(const struct session_options *o, struct session *s, str
 	static const char replay[] = "replay:";
 
 	s->engine_config.uri = o->connect;
+	s->engine_config.cpu = o->cpu;
 	if (!strncmp(o->engine, replay, sizeof(replay) - 1)) {
 		s->engine = &engine_replay;
 		s->engine_config.replay = o->engine + sizeof(replay) - 1;
@@ -336,6 +337,9 @@ static int open_chosen(const struct session_options *o, const struct store *stor
 {
 	if (s->engine == &engine_bochs && o->vcpus > BOCHS_VCPUS)
 		return err_set(err, ERR_INPUT, "--smp %u: Bochs runs one vCPU", o->vcpus);
+	if (o->cpu && s->engine == &engine_bochs)
+		return err_set(err, ERR_INPUT, "--cpu %s: Bochs's CPU is the one of its template",
+			       o->cpu);
 	if (s->engine->open(&s->engine_config, &s->engine_state, err))
 		return s->engine_why[0] ? err_context(err, "%s", s->engine_why) : -1;
 	if (choose_accel(o, s, err))

@@ -28,6 +28,7 @@ struct session_options {
 	const char *modules; /* --modules, or NULL */
 	const char *vmlinux; /* with debug information, or NULL */
 	const char *append;  /* more kernel arguments, or NULL */
+	const char *cpu;     /* libvirt's name of the guest's CPU, or NULL */
 	const char *engine;  /* "auto", "libvirt", "bochs", "replay:DIR" */
 	const char *accel;   /* "auto", "kvm", "tcg" */
 	const char *connect; /* libvirt URI, or NULL */

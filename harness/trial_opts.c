@@ -13,6 +13,7 @@ struct session_options trial_opts_session(const struct trial_options *trials, co
 		.kernel = kernel,
 		.modules = trials->modules,
 		.append = trials->append,
+		.cpu = trials->cpu,
 		.engine = trials->engine,
 		.accel = trials->accel,
 		.connect = trials->connect,

@@ -13,7 +13,7 @@
 
 /* Values of the rows below; a command's options struct holds one by the name of "trials". */
 struct trial_options {
-	const char *append, *modules, *engine, *accel, *connect, *policy, *boot;
+	const char *append, *cpu, *modules, *engine, *accel, *connect, *policy, *boot;
 	struct opt_list repros, expect, ignore;
 	long jobs, duration, boot_timeout, memory, smp, min_hits;
 	double alpha, rate;
@@ -55,6 +55,8 @@ extern const char *const trial_opts_accels[], *const trial_opts_boots[], *const 
 		"memory of a VM [1024; 256 with Bochs]"),                                          \
 	TRIAL_OPT(type, "smp", OPT_NUMBER, smp, "N", 1, 255, NULL, NULL,                           \
 		"vCPUs of a VM [2; 1 with Bochs]"),                                                \
+	TRIAL_OPT(type, "cpu", OPT_STRING, cpu, "MODEL", 0, 0, NULL, NULL,                         \
+		"the guest's CPU, by libvirt's name [all features that QEMU or KVM offers]"),      \
 	TRIAL_OPT(type, "append", OPT_STRING, append, "ARGS", 0, 0, NULL, NULL,                    \
 		"more arguments for the kernel's command line"),                                   \
 	TRIAL_OPT(type, "modules", OPT_STRING, modules, "DIR", 0, 0, NULL, NULL,                   \

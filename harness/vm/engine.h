@@ -22,6 +22,7 @@ enum vm_accel {
 /* What the engine needs for a whole run. Strings belong to the caller and outlive the engine. */
 struct engine_config {
 	const char *uri;     /* libvirt: where to connect; NULL: the embedded driver */
+	const char *cpu;     /* libvirt: its name of the guest's CPU; NULL: all that there is */
 	const char *replay;  /* replay: the directory of a recorded run or trial */
 	const char *workdir; /* private directory of the run, absolute; the caller removes it */
 	enum vm_accel

@@ -35,9 +35,32 @@ static void keep_quiet(void *opaque, virErrorPtr e)
 	(void)opaque, (void)e; /* every error is returned and told by the caller */
 }
 
-const char *libvirt_cpu_mode(enum vm_accel accel)
+const char *libvirt_cpu(const struct engine_config *config)
 {
-	return accel == ACCEL_KVM ? "host-passthrough" : "maximum";
+	if (config->cpu)
+		return config->cpu;
+	return config->accel == ACCEL_KVM ? "host-passthrough" : "maximum";
+}
+
+static int check_cpu(struct engine_state *state, struct err *err)
+{
+	const char *cpu = state->config->cpu;
+	char **names = NULL;
+	bool known = !cpu;
+	int n = cpu ? virConnectGetCPUModelNames(state->conn, "x86_64", &names, 0) : 0;
+
+	if (n < 0)
+		return libvirt_error(err, "libvirt's CPU models");
+	for (int i = 0; i < n; i++) {
+		known |= !strcmp(names[i], cpu);
+		free(names[i]);
+	}
+	free(names);
+	if (known)
+		return 0;
+	return err_set(err, ERR_INPUT,
+		       "--cpu: libvirt knows no CPU '%s'; 'virsh cpu-models x86_64' lists them",
+		       cpu);
 }
 
 /* ---- events ---- */
@@ -205,7 +228,7 @@ static int connect_to(struct engine_state *state, struct err *err)
 						 VIR_DOMAIN_EVENT_CALLBACK(on_reboot), state, NULL);
 	if (state->lifecycle_id < 0 || state->reboot_id < 0)
 		return libvirt_error(err, "libvirt's domain events");
-	if (learn_versions(state, err) || learn_emulator(state, err))
+	if (learn_versions(state, err) || learn_emulator(state, err) || check_cpu(state, err))
 		return -1;
 	/* Only now: the QEMUs that libvirt has probed so far are not ours to wait for, and it would
 	 * sit out 40 s for each of them. */
@@ -277,7 +300,7 @@ static void libvirt_facts(struct engine_state *state, struct engine_facts *out)
 		.hypervisor = state->hypervisor,
 		.library = state->library,
 		.machine = LIBVIRT_MACHINE,
-		.cpu = libvirt_cpu_mode(state->config->accel),
+		.cpu = libvirt_cpu(state->config),
 	};
 }
 

@@ -42,7 +42,7 @@ struct engine_state {
 int libvirt_error(struct err *err, const char *what);
 
 /* The <cpu>'s mode in domains. */
-const char *libvirt_cpu_mode(enum vm_accel accel);
+const char *libvirt_cpu(const struct engine_config *config);
 
 int libvirt_create(struct engine_state *state, const struct vm_spec *spec, struct vm **out,
 		   char **definition, struct err *err);

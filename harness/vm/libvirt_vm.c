@@ -70,6 +70,7 @@ int libvirt_define(const struct libvirt_vm *v, const struct vm_spec *spec, const
 		   const char *agent, const char *file, char **xml, struct err *err)
 {
 	enum vm_accel accel = v->state->config->accel;
+	const char *cpu = v->state->config->cpu;
 	char memory[16], vcpus[16];
 	cleanup_buf struct buf text = BUF_INIT;
 
@@ -84,7 +85,8 @@ int libvirt_define(const struct libvirt_vm *v, const struct vm_spec *spec, const
 		{ "KERNEL", spec->kernel },
 		{ "INITRD", spec->initrd },
 		{ "CMDLINE", spec->cmdline },
-		{ "CPU", libvirt_cpu_mode(accel) },
+		{ "CPU", cpu ? NULL : libvirt_cpu(v->state->config) },
+		{ "MODEL", cpu },
 		{ "EMULATOR", accel == ACCEL_KVM ? v->state->qemu : v->state->emulator },
 		{ "CONSOLE", console },
 		{ "AGENT", agent },

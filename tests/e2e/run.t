@@ -71,10 +71,16 @@ run "$KVMREPRO" run --kernel "$kernel" --engine libvirt --accel tcg --runs 1 --r
 status_is 125 "a reproducer that says itself that it cannot run: exit status 125"
 out_like 'basic kernel testing failed: .*; spinlock-contention: not a guest of KVM' "and its own reason"
 
-run "$KVMREPRO" run --kernel "$kernel" --runs 1 --repro create-vm --format json --out "$T/json"
+run "$KVMREPRO" run --kernel "$kernel" --runs 1 --repro create-vm --format json --cpu EPYC \
+	--out "$T/json"
 status_is 125 "--format json: one clean run is too few for good: exit status 125"
 err_like '6 more clean runs would make it good' "and how many more it takes is said"
 check "--format json prints run.json" cmp "$T/out" "$T/json/run.json"
+check "--cpu: in run.json and in the domain" test "$(jq -r .engine.cpu "$T/json/run.json")" = EPYC -a \
+	"$(grep -c "<cpu mode='custom'.*>EPYC<" "$T/json/domain.xml")" = 1
+run "$KVMREPRO" run --kernel "$kernel" --repro create-vm --cpu 486sx
+status_is 129 "--cpu: one that libvirt does not know: exit status 129"
+err_like "knows no CPU '486sx'" "--cpu: one that libvirt does not know: said"
 
 printf 'int main(void) { __builtin_trap(); }\n' >"$T/trap.c"
 run "$KVMREPRO" run --kernel "$kernel" --runs 1 --repro "$T/trap.c" --alpha 0.5
