@@ -60,9 +60,14 @@ int bisect_prepare(struct bisect *b, const char *hash, struct bisect_step **out,
 struct policy bisect_policy(const struct bisect *b);
 struct session_options bisect_session(const struct bisect *b, const char *kernel);
 
-/* Where the next run by that name goes, for the caller to free: *resume, to the one that was cut
- * short (judge.h), else to a directory that holds none yet. */
-char *bisect_run_dir(const char *base, bool *resume);
+/* Give s a directory for its runs, or those of its confirmation, that holds none yet (*where: one
+ * of its fields), unless it has one. The journal is to be stored before they begin. */
+void bisect_choose_dir(const struct bisect *b, const struct bisect_step *s, const char *name,
+		       char **where);
+
+/* The path of such a directory, for the caller to free. *resume: it holds a run, whose trials count
+ * (judge.h); all of them may have been made, and only the journal not know. */
+char *bisect_run_dir(const struct bisect *b, const char *where, bool *resume);
 
 /* What the runs say of s, into it and the journal. */
 void bisect_note(struct bisect *b, struct bisect_step *s, const struct judgement *jm);

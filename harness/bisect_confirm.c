@@ -96,6 +96,15 @@ static long longest(const struct judgement *jm, size_t n)
 	return (long)ms;
 }
 
+/* Another confirmation has other runs. */
+static void leave_dirs(const struct task *task)
+{
+	for (size_t i = 0; i < task->n; i++) {
+		free(task->steps[i]->confirm_dir);
+		task->steps[i]->confirm_dir = NULL;
+	}
+}
+
 /* What the runs of both say, into the journal. */
 static int conclude(struct bisect *b, const struct task *task, const struct judgement *jm,
 		    struct err *err)
@@ -105,9 +114,14 @@ static int conclude(struct bisect *b, const struct task *task, const struct judg
 	size_t side;
 	enum bisect_end how = bisect_weigh(b->j->fix, jm, task->n, &side, &doubt);
 
-	if (how == BISECT_NOTHING)
+	if (how == BISECT_NOTHING || how == BISECT_REFUTED)
+		leave_dirs(task);
+	if (how == BISECT_NOTHING) {
+		if (bisect_journal_store(b->j, err))
+			return -1;
 		return err_set(err, ERR_HARNESS, "%s: every run was an infra problem (%s)",
 			       jm[side].label, jm[side].dir);
+	}
 	task->steps[0]->test_ms += longest(jm, task->n);
 	if (how == BISECT_REFUTED)
 		return refute(b, task->steps[side], &jm[side], jm[b->j->fix ? 1 : 0].label, err);
@@ -148,11 +162,10 @@ static int confirm_here(void *opaque, struct err *err)
 	if (b->config->state && state_open(b->config->state, &state, err))
 		return -1;
 	for (size_t i = 0; i < n; i++) {
-		cleanup_free char *base = xasprintf("%s/%s/confirm", b->j->dir, steps[i]->dir);
 		bool resume;
 
 		own[3 * i] = bisect_kernel_path(b, steps[i]);
-		own[3 * i + 1] = bisect_run_dir(base, &resume);
+		own[3 * i + 1] = bisect_run_dir(b, steps[i]->confirm_dir, &resume);
 		own[3 * i + 2] = xstrndup(steps[i]->hash, 12);
 		jk[i] = (struct judge_kernel){ .session = bisect_session(b, own[3 * i]),
 					       .policy = policy,
@@ -173,6 +186,19 @@ static int confirm_here(void *opaque, struct err *err)
 		free(own[i]);
 	state_close(state);
 	return rc;
+}
+
+/* Pointers to steps from before are no good afterwards. */
+static int run_aside(struct task *task, struct err *err)
+{
+	struct bisect *b = task->b;
+
+	for (size_t i = 0; i < task->n; i++)
+		bisect_choose_dir(b, task->steps[i], "confirm", &task->steps[i]->confirm_dir);
+	return bisect_journal_store(b->j, err) || aside_run(confirm_here, task, err) ||
+			       bisect_journal_reload(b->j, err)
+		       ? -1
+		       : 0;
 }
 
 /* The reason why there is nothing to be compared, or NULL. */
@@ -219,8 +245,7 @@ int bisect_confirm(struct bisect *b, const char *culprit, struct buf *end, struc
 		struct task task = { .b = b, .steps = steps, .n = n + 1 };
 
 		log_info("confirming: %.12s against its parent%s", culprit, n > 1 ? "s" : "");
-		if (!b->j->confirmed &&
-		    (aside_run(confirm_here, &task, err) || bisect_journal_reload(b->j, err)))
+		if (!b->j->confirmed && run_aside(&task, err))
 			return -1;
 		if (bisect_journal_pending(b->j))
 			return 1;

@@ -34,14 +34,19 @@ struct field {
 	}
 
 static const struct field step_fields[] = {
-	STEP(TEXT, hash),          STEP(TEXT, subject),  STEP(TEXT, dir),
-	STEP(TEXT, build_failure), STEP(TEXT, compiler), STEP(TEXT, signature),
-	STEP(WHOLE, build_ms),     STEP(FLAG, judged),   STEP(FLAG, told),
-	STEP(TEXT, same_as),       STEP(TEXT, reason),   STEP(TEXT, lines),
-	STEP(WHOLE, runs),         STEP(WHOLE, hits),    STEP(WHOLE, clean),
-	STEP(REAL, hidden),        STEP(TEXT, crash),    STEP(TEXT, report),
-	STEP(WHOLE, test_ms),      STEP(TEXT, said),     STEP(WHOLE, again),
-	STEP(WHOLE, withdrawn),    STEP(TEXT, remark),   { 0 },
+	STEP(TEXT, hash),        STEP(TEXT, subject),
+	STEP(TEXT, dir),         STEP(TEXT, build_failure),
+	STEP(TEXT, compiler),    STEP(TEXT, signature),
+	STEP(WHOLE, build_ms),   STEP(FLAG, judged),
+	STEP(FLAG, told),        STEP(TEXT, same_as),
+	STEP(TEXT, reason),      STEP(TEXT, lines),
+	STEP(WHOLE, runs),       STEP(WHOLE, hits),
+	STEP(WHOLE, clean),      STEP(REAL, hidden),
+	STEP(TEXT, crash),       STEP(TEXT, report),
+	STEP(WHOLE, test_ms),    STEP(TEXT, said),
+	STEP(WHOLE, again),      STEP(WHOLE, withdrawn),
+	STEP(TEXT, remark),      STEP(TEXT, runs_dir),
+	STEP(TEXT, confirm_dir), { 0 },
 };
 
 static const struct field journal_fields[] = {

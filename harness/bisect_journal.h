@@ -23,6 +23,8 @@ struct bisect_step {
 	char *compiler, *signature;
 	long build_ms;
 	/* Judging */
+	char *runs_dir; /* where its runs go, or went, below the journal's directory: told before
+			   they begin */
 	bool judged;
 	bool told; /* the search asked for it: it stands in the log, and git knows the verdict */
 	char *same_as; /* the revision with the same kernel, whose verdict it has */
@@ -34,7 +36,8 @@ struct bisect_step {
 	char *crash;   /* title of its first hit */
 	char *report;  /* the file with its report */
 	long test_ms;
-	char *said; /* what git answered to the verdict */
+	char *confirm_dir; /* where those of its confirmation go, likewise */
+	char *said;        /* what git answered to the verdict */
 	/* Going back (bisect.h); 0: not so. */
 	long again;     /* the round that this began: its runs are those of the confirmation */
 	long withdrawn; /* the round in which its verdict turned out to be wrong: git is not told it

@@ -37,27 +37,26 @@ struct session_options bisect_session(const struct bisect *b, const char *kernel
 	return so;
 }
 
-/* Whether run.json at path is that of a run that was cut short. */
-static bool is_cut_short(const char *path)
+void bisect_choose_dir(const struct bisect *b, const struct bisect_step *s, const char *name,
+		       char **where)
 {
-	json_t *run = json_load_file(path, 0, NULL);
-	bool cut = run && json_is_null(json_object_get(run, "verdict"));
+	for (unsigned i = 1; !*where; i++) {
+		cleanup_free char *dir = i == 1 ? xasprintf("%s/%s", s->dir, name)
+						: xasprintf("%s/%s-%u", s->dir, name, i);
+		cleanup_free char *run = xasprintf("%s/%s/run.json", b->j->dir, dir);
 
-	json_decref(run);
-	return cut;
+		if (!fs_exists(run))
+			*where = steal(dir);
+	}
 }
 
-char *bisect_run_dir(const char *base, bool *resume)
+char *bisect_run_dir(const struct bisect *b, const char *where, bool *resume)
 {
-	for (unsigned i = 1;; i++) {
-		char *dir = i == 1 ? xstrdup(base) : xasprintf("%s-%u", base, i);
-		cleanup_free char *run = xasprintf("%s/run.json", dir);
+	char *dir = xasprintf("%s/%s", b->j->dir, where);
+	cleanup_free char *run = xasprintf("%s/run.json", dir);
 
-		*resume = fs_exists(run);
-		if (!*resume || is_cut_short(run))
-			return dir;
-		free(dir);
-	}
+	*resume = fs_exists(run);
+	return dir;
 }
 
 static bool counts(const struct family *family, const struct outcome *outcome)
@@ -171,15 +170,26 @@ struct task {
 	const char *hash; /* of the revision to be judged */
 };
 
+/* It is to be judged again, by other runs. */
+static int not_judged(struct bisect *b, struct bisect_step *s, const char *dir, struct err *err)
+{
+	free(s->runs_dir);
+	s->runs_dir = NULL;
+	if (bisect_journal_store(b->j, err))
+		return -1;
+	return err_set(err, ERR_HARNESS, "%.12s: every run was an infra problem (%s)", s->hash,
+		       dir);
+}
+
 static int judge_here(void *opaque, struct err *err)
 {
 	struct task *task = opaque;
 	struct bisect *b = task->b;
 	struct bisect_step *s = bisect_journal_find(b->j, task->hash);
 	cleanup_free char *kernel = bisect_kernel_path(b, s);
-	cleanup_free char *base = xasprintf("%s/%s/runs", b->j->dir, s->dir);
 	bool resume;
-	cleanup_free char *out = bisect_run_dir(base, &resume), *label = xstrndup(s->hash, 12);
+	cleanup_free char *out = bisect_run_dir(b, s->runs_dir, &resume);
+	cleanup_free char *label = xstrndup(s->hash, 12);
 	cleanup_buf struct buf diag = BUF_INIT;
 	struct judge_kernel jk = {
 		.session = bisect_session(b, kernel),
@@ -210,8 +220,7 @@ static int judge_here(void *opaque, struct err *err)
 	if (!rc && !has_target(b))
 		rc = choose_target(b, &jm, err);
 	if (!rc && jm.decision.verdict == VERDICT_NONE)
-		rc = err_set(err, ERR_HARNESS, "%.12s: every run was an infra problem (%s)",
-			     s->hash, jm.dir);
+		rc = not_judged(b, s, jm.dir, err);
 	if (!rc) {
 		judgement_tell(&jm);
 		s->test_ms = (long)jm.spent_ms;
@@ -232,7 +241,9 @@ int bisect_judge(struct bisect *b, const char *hash, struct bisect_step **out, s
 
 	if (rc)
 		return rc < 0 ? -1 : 0;
-	if (aside_run(judge_here, &task, err) || bisect_journal_reload(b->j, err))
+	bisect_choose_dir(b, s, "runs", &s->runs_dir);
+	if (bisect_journal_store(b->j, err) || aside_run(judge_here, &task, err) ||
+	    bisect_journal_reload(b->j, err))
 		return -1;
 	*out = bisect_journal_find(b->j, own);
 	return 0;

@@ -160,7 +160,10 @@ int court_recall(const struct court *court, struct subject *s, struct err *err)
 		state_titles(state, s->question, &s->out->family);
 	if (!court->options->follow)
 		know_rate(s);
-	if (s->key && may_recall(court, s) && state_find(state, s->question, once, s->key, &then)) {
+	if (s->key && s->kernel->resume)
+		s->kept = state_holds(state, s->question, s->key, s->store.dir);
+	if (s->key && !s->kept && may_recall(court, s) &&
+	    state_find(state, s->question, once, s->key, &then)) {
 		if (match_then(court, s, &then) && decides(court, s, &then))
 			recall(court, s, &then);
 		state_kernel_free(&then);
@@ -188,7 +191,7 @@ int court_keep(const struct court *court, struct subject *s, struct err *err)
 		.decision = &decision,
 	};
 
-	if (!s->key || j->recalled || j->decision.verdict == VERDICT_NONE)
+	if (!s->key || s->kept || j->recalled || j->decision.verdict == VERDICT_NONE)
 		return 0;
 	for (unsigned i = 0; i < j->runs; i++) {
 		if (!j->ended[i])

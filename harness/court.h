@@ -21,6 +21,7 @@ struct subject {
 	bool from_state;    /* a trial began from the state of a boot */
 	json_t *question;   /* of the state; NULL without one */
 	char *key;          /* of the kernel in the state; NULL: it is not kept */
+	bool kept;          /* the state has these runs: they were gone on with */
 	int64_t earlier_ms; /* spent on this run before it was cut short */
 };
 

@@ -25,8 +25,9 @@ struct judge_kernel {
 	struct policy policy;
 	const char *label; /* before what is told of it on standard error, "LABEL: run #3: OK"; or
 			      NULL */
-	bool resume;       /* out holds a run of the same kernel and options that was cut short: its
-			      trials that ended count, and only the others are made */
+	bool resume;       /* out holds a run by the same options, which may be over: its trials
+			      that ended count, and others are made only where they do not decide;
+			      ERR_INPUT if it was of another kernel or other reproducers */
 	const char *out;   /* the directory of its evidence (report/store.h), or NULL: a new one */
 	const struct family *known; /* what was learnt on other kernels, or NULL */
 	struct state *state;        /* what is kept for later (state.h), or NULL */

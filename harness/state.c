@@ -317,15 +317,22 @@ static void take_runs(struct state_kernel *kernel, json_t *runs)
 	}
 }
 
+static json_t *find_judgements(const struct state *state, const json_t *question, const char *key)
+{
+	json_t *known = find_question(state->json, question);
+	json_t *kernel = json_object_get(json_object_get(known, "kernels"), key);
+
+	return json_object_get(kernel, "judgements");
+}
+
 bool state_find(const struct state *state, const json_t *question, bool boot_once, const char *key,
 		struct state_kernel *out)
 {
-	json_t *known = find_question(state->json, question), *each, *last = NULL;
-	json_t *kernel = json_object_get(json_object_get(known, "kernels"), key);
+	json_t *each, *last = NULL;
 	size_t i;
 
 	*out = (struct state_kernel){ 0 };
-	json_array_foreach (json_object_get(kernel, "judgements"), i, each) {
+	json_array_foreach (find_judgements(state, question, key), i, each) {
 		if (!serves(each, boot_once))
 			continue;
 		take_runs(out, json_object_get(each, "runs"));
@@ -348,6 +355,19 @@ void state_kernel_free(struct state_kernel *kernel)
 	free(kernel->judged);
 	free(kernel->evidence);
 	*kernel = (struct state_kernel){ 0 };
+}
+
+bool state_holds(const struct state *state, const json_t *question, const char *key,
+		 const char *evidence)
+{
+	json_t *there = json_text(evidence), *each;
+	bool found = false;
+	size_t i;
+
+	json_array_foreach (find_judgements(state, question, key), i, each)
+		found |= json_equal(json_object_get(each, "evidence"), there);
+	json_decref(there);
+	return found;
 }
 
 /* ---- writing ---- */

@@ -54,6 +54,10 @@ bool state_find(const struct state *state, const json_t *question, bool boot_onc
 		struct state_kernel *out);
 void state_kernel_free(struct state_kernel *kernel);
 
+/* Whether one of the kernel's judgements has its evidence there. */
+bool state_holds(const struct state *state, const json_t *question, const char *key,
+		 const char *evidence);
+
 /* One kernel as it was judged just now. */
 struct state_entry {
 	const char *key, *release;

@@ -267,6 +267,19 @@ static bool read_trial(const json_t *t, struct trial_result *out)
 	return true;
 }
 
+/* What was tested then and is not now, or NULL. */
+static const char *find_change(const json_t *then, const json_t *now)
+{
+	const char *was = string_of(json_object_get(then, "kernel"), "sha256");
+	const char *is = string_of(json_object_get(now, "kernel"), "sha256");
+
+	if (!was || !is || strcmp(was, is) != 0)
+		return "another kernel";
+	return json_equal(json_object_get(then, "reproducers"), json_object_get(now, "reproducers"))
+		       ? NULL
+		       : "other reproducers";
+}
+
 int run_json_resume(json_t *run, const char *dir, const char *boot, unsigned runs,
 		    void (*each)(void *opaque, struct trial_result *result), void *opaque,
 		    int64_t *spent_ms, struct err *err)
@@ -284,6 +297,14 @@ int run_json_resume(json_t *run, const char *dir, const char *boot, unsigned run
 	if (!json_is_array(json_object_get(old, "trials"))) {
 		json_decref(old);
 		return err_set(err, ERR_INPUT, "%s: damaged", path);
+	}
+	const char *changed = find_change(old, run);
+	if (changed) {
+		json_decref(old);
+		return err_set(err, ERR_INPUT,
+			       "%s: these trials had %s: put back what they had, or begin anew "
+			       "with another --out",
+			       path, changed);
 	}
 	json_array_foreach (json_object_get(old, "trials"), i, t) {
 		json_int_t number = json_integer_value(json_object_get(t, "number"));

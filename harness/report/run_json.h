@@ -24,11 +24,11 @@ void run_json_add_trial(json_t *run, const struct trial_result *result,
 			const struct reproducers *repros);
 
 /*
- * Go on with the run in dir, which was cut short: its trials are added to run, and each is called
+ * Go on with the run in dir, over or not: its trials are added to run, and each is called
  * for each of them, in the order of their numbers and once for a number below runs. result has what
  * outcomes are compared by; its outcome's title is the callee's, what else it points to is run's.
  * boot: where the evidence of the boot that they began from is now. *spent_ms: the time that was
- * spent on it. ERR_INPUT if run.json is damaged.
+ * spent on it. ERR_INPUT if run.json is damaged, or that of another kernel or other reproducers.
  */
 int run_json_resume(json_t *run, const char *dir, const char *boot, unsigned runs,
 		    void (*each)(void *opaque, struct trial_result *result), void *opaque,

@@ -85,6 +85,16 @@ status_is 0 "killed before it went back: --resume ends well"
 out_like "^first bad commit: $(revision "$tree" 3) change 3\$" "killed before it went back: the same commit"
 as_found "$tree" "killed before it went back"
 
+# Killed when both sides had a verdict, and the journal did not: no run is made again.
+cp -r "$T/back" "$T/known"
+jq '.end = null | .confirmed = null | .status = 0' "$T/back/journal.json" >"$T/known/journal.json"
+trials() {
+	find "$1/revisions" -name run.json | sort | xargs jq -c '[.trials[].seed]'
+}
+run "$KVMREPRO" bisect --resume --out "$T/known"
+status_is 0 "killed behind the confirmation: --resume ends well"
+check "killed behind the confirmation: no run was made again" test "$(trials "$T/known")" = "$(trials "$T/back")"
+
 # Killed in the confirmation, when two runs of each side had ended: these are not made again.
 cp -r "$T/back" "$T/kept"
 jq '.end = null | .confirmed = null | .status = 0' "$T/back/journal.json" >"$T/kept/journal.json"

@@ -176,6 +176,42 @@ check "resumed: what was cut short is gone on with" bash -c "! find '$out/revisi
 run "$KVMREPRO" audit --format json "$out/bisect.log"
 check "resumed: the log is whole" jq -e '.unknown_lines == [] and .astray == null' "$T/out"
 
+# Killed when run.json had the verdict on BAD, and the journal did not: the journal of before, beside what was
+# made then. The search ends there, for GOOD does not build.
+behind=$T/behind
+scratch_repo "$behind" none bad
+echo 'int main(void) { return 0; }' >"$T/other.c"
+"$KVMREPRO" bisect --tree "$behind" --build "$build" --repro memslot-misaligned --repro "$T/other.c" --duration 5 \
+	--good main~1 --bad main --runs 4 --state "$T/behind.state" --out "$T/late" >"$T/out" 2>"$T/err" </dev/null &
+pid=$!
+until_true 300 jq -e '.steps[0] | .runs_dir != null and (.judged | not)' "$T/late/journal.json"
+result $? "the journal tells where runs go before they are over"
+cp "$T/late/journal.json" "$T/before.json"
+wait $pid
+status=$?
+status_is 125 "--good that does not build: exit status 125"
+step=$(jq -c '.steps[0] | del(.test_ms)' "$T/late/journal.json")
+cp "$T/before.json" "$T/late/journal.json"
+run=$(find "$T/late/revisions" -name run.json)
+cp "$run" "$T/run.json"
+echo 'int main(void) { return 1; }' >"$T/other.c"
+run "$KVMREPRO" bisect --resume --out "$T/late"
+status_is 129 "a run with another reproducer: exit status 129"
+err_like 'runs/run.json: these trials had other reproducers: put back what they had' "a run with another reproducer: said"
+check "a run with another reproducer: it is left as it is" cmp "$run" "$T/run.json"
+echo 'int main(void) { return 0; }' >"$T/other.c"
+run "$KVMREPRO" bisect --resume --out "$T/late"
+status_is 125 "a verdict that the journal lacks: exit status 125"
+err_like '^kvmrepro: 4 runs were made already' "a verdict that the journal lacks: the runs are said"
+check "a verdict that the journal lacks: it is that of then" \
+	test "$step" = "$(jq -c '.steps[0] | del(.test_ms)' "$T/late/journal.json")"
+same='.trials | map(del(.boot_console))' # the boot's evidence is put aside, lest another one take its place
+check "a verdict that the journal lacks: no run was made again" \
+	test "$(jq -c "$same" "$T/run.json")" = "$(jq -c "$same" "$run")"
+check "a verdict that the journal lacks: no run was begun anew" test "$(find "$T/late" -name run.json)" = "$run"
+check "a verdict that the journal lacks: the state has it once" \
+	jq -e '[.questions[].kernels[].judgements[]] | length == 1' "$T/behind.state"
+
 # The ends are not what they were said to be.
 bisect --good main~15 --bad main~5 --runs 7
 status_is 1 "--bad without the crash: exit status 1"

@@ -6,8 +6,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/cleanup.h"
 #include "base/fs.h"
-#include "bisect_journal.h"
+#include "bisect.h"
 #include "bisect_log.h"
 
 #include <stdlib.h>
@@ -70,6 +71,8 @@ static void fill(struct bisect_journal *j, bool fix)
 	s->runs = 2;
 	s->hits = 1;
 	s->hidden = 0.25;
+	s->runs_dir = xstrdup("revisions/001/runs");
+	s->confirm_dir = xstrdup("revisions/001/confirm-2");
 	s = bisect_journal_add(j, B);
 	s->dir = xstrdup("revisions/002");
 	s->signature = xstrdup("00bb");
@@ -105,6 +108,9 @@ static void test_round_trip(void **state)
 	assert_true(k.steps[0].hidden == 0.25);
 	assert_string_equal(k.steps[0].subject, "not \\xff UTF-8");
 	assert_null(k.steps[2].signature);
+	assert_string_equal(k.steps[0].runs_dir, "revisions/001/runs");
+	assert_string_equal(k.steps[0].confirm_dir, "revisions/001/confirm-2");
+	assert_null(k.steps[1].runs_dir);
 	assert_int_equal(k.family.n, 2);
 	assert_int_equal(k.family.v[1].kin, KIN_ALIAS);
 	assert_string_equal(k.family.v[0].stack, "a_b c_d e_f");
@@ -116,6 +122,39 @@ static void test_round_trip(void **state)
 	assert_ptr_equal(k.argv, argv);
 	bisect_journal_free(&j);
 	bisect_journal_free(&k);
+}
+
+/* A revision's runs stay where the journal says; those behind a verdict that was withdrawn go
+ * elsewhere. */
+static void test_run_dirs(void **state)
+{
+	struct bisect_journal j = { .dir = dir };
+	struct bisect b = { .j = &j };
+	struct bisect_step then = { .dir = "made" }, later = then;
+	cleanup_free char *made = xasprintf("%s/made/runs", dir);
+	cleanup_free char *run = xasprintf("%s/run.json", made);
+	struct err err;
+	bool resume;
+
+	(void)state;
+	bisect_choose_dir(&b, &then, "runs", &then.runs_dir);
+	assert_string_equal(then.runs_dir, "made/runs");
+	char *path = bisect_run_dir(&b, then.runs_dir, &resume);
+	assert_string_equal(path, made);
+	assert_false(resume);
+	free(path);
+	assert_int_equal(fs_mkdirs(made, &err), 0);
+	assert_int_equal(fs_write(run, "{}", 2, &err), 0);
+	bisect_choose_dir(&b, &then, "runs", &then.runs_dir);
+	assert_string_equal(then.runs_dir, "made/runs");
+	free(bisect_run_dir(&b, then.runs_dir, &resume));
+	assert_true(resume);
+	bisect_choose_dir(&b, &later, "runs", &later.runs_dir);
+	assert_string_equal(later.runs_dir, "made/runs-2");
+	free(bisect_run_dir(&b, later.runs_dir, &resume));
+	assert_false(resume);
+	free(then.runs_dir);
+	free(later.runs_dir);
 }
 
 static void test_damaged(void **state)
@@ -199,6 +238,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_run_dirs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_log, setup, teardown),
 		cmocka_unit_test(test_time),

@@ -146,6 +146,10 @@ static void test_kept(void **opaque)
 	assert_string_equal(family.v[0].stack, "a b c");
 	assert_int_equal(family.v[0].kin, KIN_ALIAS);
 	family_free(&family);
+	assert_true(state_holds(state, question, "one", "/evidence"));
+	assert_false(state_holds(state, question, "one", "/other"));
+	assert_false(state_holds(state, question, "three", "/evidence"));
+	assert_false(state_holds(state, other, "one", "/evidence"));
 	/* Judged again: all of its runs count. */
 	add_ok(state, question, "one", 1, 10);
 	assert_int_equal(runs_of(state, question, "one"), 20);
