@@ -46,15 +46,15 @@ static void test_leave_out(void **state)
 	assert_string_equal(out.data, "a\ny\n");
 }
 
-static void fill_real(const char *file, struct buf *out)
+static void fill_real(const char *file, const char *model, struct buf *out)
 {
 	const struct domain_word words[] = {
 		{ "TYPE", "qemu" },   { "NAME", "n" },     { "MEMORY", "1" },
 		{ "VCPUS", "2" },     { "MACHINE", "pc" }, { "KERNEL", "/k" },
-		{ "INITRD", "/i" },   { "CMDLINE", "c" },  { "CPU", "maximum" },
+		{ "INITRD", "/i" },   { "CMDLINE", "c" },  { "CPU", model ? NULL : "maximum" },
 		{ "EMULATOR", "/q" }, { "CONSOLE", "/c" }, { "AGENT", "/a" },
 		{ "FILE", file },     { "SHARE", "on" },   { "INCOMING", NULL },
-		{ NULL, NULL },
+		{ "MODEL", model },   { NULL, NULL },
 	};
 	struct err err;
 
@@ -65,12 +65,16 @@ static void fill_real(const char *file, struct buf *out)
 
 static void test_real(void **state)
 {
-	cleanup_buf struct buf out = BUF_INIT, kept = BUF_INIT;
+	cleanup_buf struct buf out = BUF_INIT, kept = BUF_INIT, named = BUF_INIT;
 
 	(void)state;
-	fill_real(NULL, &out);
+	fill_real(NULL, NULL, &out);
 	assert_null(strstr(out.data, "mem-path"));
-	fill_real("/f", &kept);
+	assert_non_null(strstr(out.data, "<cpu mode='maximum'>"));
+	fill_real(NULL, "EPYC", &named);
+	assert_non_null(strstr(named.data, ">EPYC</model>"));
+	assert_null(strstr(named.data, "maximum"));
+	fill_real("/f", NULL, &kept);
 	assert_non_null(strstr(kept.data, "mem-path=/f,share=on"));
 	assert_null(strstr(kept.data, "-incoming"));
 }
