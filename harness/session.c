@@ -335,12 +335,20 @@ static int choose_accel(const struct session_options *o, struct session *s, stru
 static int open_chosen(const struct session_options *o, const struct store *store,
 		       struct session *s, struct err *err)
 {
+	cleanup_free const char **names = xcalloc(s->repros.n, sizeof(*names));
+
 	if (s->engine == &engine_bochs && o->vcpus > BOCHS_VCPUS)
 		return err_set(err, ERR_INPUT, "--smp %u: Bochs runs one vCPU", o->vcpus);
 	if (o->cpu && s->engine == &engine_bochs)
 		return err_set(err, ERR_INPUT, "--cpu %s: Bochs's CPU is the one of its template",
 			       o->cpu);
-	if (s->engine->open(&s->engine_config, &s->engine_state, err))
+	for (size_t i = 0; i < s->repros.n; i++)
+		names[i] = s->repros.v[i].name;
+	s->engine_config.repros = names;
+	s->engine_config.n_repros = s->repros.n;
+	int rc = s->engine->open(&s->engine_config, &s->engine_state, err);
+	s->engine_config.repros = NULL;
+	if (rc)
 		return s->engine_why[0] ? err_context(err, "%s", s->engine_why) : -1;
 	if (choose_accel(o, s, err))
 		return -1;

@@ -21,9 +21,13 @@ enum vm_accel {
 
 /* What the engine needs for a whole run. Strings belong to the caller and outlive the engine. */
 struct engine_config {
-	const char *uri;     /* libvirt: where to connect; NULL: the embedded driver */
-	const char *cpu;     /* libvirt: its name of the guest's CPU; NULL: all that there is */
-	const char *replay;  /* replay: the directory of a recorded run or trial */
+	const char *uri;    /* libvirt: where to connect; NULL: the embedded driver */
+	const char *cpu;    /* libvirt: its name of the guest's CPU; NULL: all that there is */
+	const char *replay; /* replay: the directory of a recorded run or trial */
+	/* replay: the n_repros names of what its trials ran, in this order; one that the recording
+	 * calls otherwise is said. Needed only while open() runs. */
+	const char **repros;
+	size_t n_repros;
 	const char *workdir; /* private directory of the run, absolute; the caller removes it */
 	enum vm_accel
 		accel; /* libvirt: what the domains use; may change until the first create() */

@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "kvmrepro/protocol.h"
 
 #include <errno.h>
@@ -23,6 +24,7 @@
 #include <zlib.h>
 
 #define AGENT_LOG_BYTES (64 * 1024 * 1024)
+#define NAME_CHARS      127 /* longer than the guest's names of reproducers */
 
 struct engine_state {
 	const struct engine_config *config;
@@ -49,11 +51,81 @@ static char *find_log(const char *dir, const char *name)
 	return path;
 }
 
+static char *trial_dir(const char *base, unsigned number)
+{
+	return xasprintf("%s/trial-%03u", base, number);
+}
+
+static gzFile open_log(const char *path, struct err *err)
+{
+	int fd = fs_open(path, ERR_INPUT, err);
+
+	if (fd < 0)
+		return NULL;
+	gzFile gz = gzdopen(fd, "rb");
+	if (!gz) {
+		err_errno(err, ERR_HARNESS, "%s", path);
+		close(fd);
+	}
+	return gz;
+}
+
+static int load_log(const char *path, struct buf *out, struct err *err)
+{
+	gzFile gz = open_log(path, err);
+	char chunk[65536];
+	int n;
+
+	if (!gz)
+		return -1;
+	while ((n = gzread(gz, chunk, sizeof(chunk))) > 0 && out->len < AGENT_LOG_BYTES)
+		buf_add(out, chunk, (size_t)n);
+	gzclose(gz);
+	return n < 0 ? err_set(err, ERR_INPUT, "%s: damaged gzip data", path) : 0;
+}
+
+/* Whether what the recorded trial ran has the names that it will be told under; if not, that is
+ * said. */
+static bool check_names(const struct engine_config *config, const char *dir)
+{
+	cleanup_free char *path = find_log(dir, "agent.log");
+	cleanup_buf struct buf log = BUF_INIT;
+	char *rest, *line, name[NAME_CHARS + 1];
+	struct err ignored; /* the trial will tell */
+	unsigned id;
+
+	if (!fs_exists(path) || load_log(path, &log, &ignored))
+		return true;
+	rest = log.data;
+	while ((line = strsep(&rest, "\n"))) {
+		if (sscanf(line, "%*u %*u %*[a-z] id=%u name=%127s", &id, name) != 2 ||
+		    id >= config->n_repros || !strcmp(name, config->repros[id]))
+			continue;
+		log_info("%s: %s ran there, and is called %s here: --repro is to name what was "
+			 "recorded, in that order",
+			 path, name, config->repros[id]);
+		return false;
+	}
+	return true;
+}
+
+/* One line for all trials: they ran the same. */
+static void check_recording(const struct engine_config *config)
+{
+	for (unsigned i = 0;; i++) {
+		cleanup_free char *dir = trial_dir(config->replay, i);
+		bool there = fs_exists(dir);
+
+		if (!check_names(config, there || i ? dir : config->replay) || !there)
+			return;
+	}
+}
+
 static int replay_open(const struct engine_config *config, struct engine_state **out,
 		       struct err *err)
 {
 	cleanup_free char *console = find_log(config->replay, "console.log");
-	cleanup_free char *trials = xasprintf("%s/trial-000", config->replay);
+	cleanup_free char *trials = trial_dir(config->replay, 0);
 
 	if (!config->replay[0])
 		return err_set(err, ERR_INPUT, "--engine replay:DIR needs a recorded run's DIR");
@@ -64,6 +136,7 @@ static int replay_open(const struct engine_config *config, struct engine_state *
 	if (!fs_exists(console) && !fs_is_dir(trials))
 		return err_set(err, ERR_INPUT, "%s: no recorded trial (console.log.gz) is in it",
 			       config->replay);
+	check_recording(config);
 	struct engine_state *state = xcalloc(1, sizeof(*state));
 	state->config = config;
 	*out = state;
@@ -183,37 +256,9 @@ static void *play(void *opaque)
 	return NULL;
 }
 
-static gzFile open_log(const char *path, struct err *err)
-{
-	int fd = fs_open(path, ERR_INPUT, err);
-
-	if (fd < 0)
-		return NULL;
-	gzFile gz = gzdopen(fd, "rb");
-	if (!gz) {
-		err_errno(err, ERR_HARNESS, "%s", path);
-		close(fd);
-	}
-	return gz;
-}
-
-static int load_log(const char *path, struct buf *out, struct err *err)
-{
-	gzFile gz = open_log(path, err);
-	char chunk[65536];
-	int n;
-
-	if (!gz)
-		return -1;
-	while ((n = gzread(gz, chunk, sizeof(chunk))) > 0 && out->len < AGENT_LOG_BYTES)
-		buf_add(out, chunk, (size_t)n);
-	gzclose(gz);
-	return n < 0 ? err_set(err, ERR_INPUT, "%s: damaged gzip data", path) : 0;
-}
-
 static int load(struct replay_vm *v, const char *base, unsigned number, struct err *err)
 {
-	cleanup_free char *dir = xasprintf("%s/trial-%03u", base, number);
+	cleanup_free char *dir = trial_dir(base, number);
 	const char *from = fs_exists(dir) ? dir : base;
 	cleanup_free char *console = find_log(from, "console.log");
 	cleanup_free char *agent = find_log(from, "agent.log");

@@ -172,9 +172,14 @@ run "$KVMREPRO" run --engine replay:tests/data/replay/panic --runs 3 --repro cre
 	--repro nested-state --out "$T/real"
 status_is 1 "a real trial, played again: exit status 1"
 out_is "all runs: crashed: kernel panic: sysrq triggered crash" "a real trial: the same outcome"
+check "a reproducer that was another one in the recording: said, once" test "$(grep -c 'panic ran there, and is called nested-state here' "$T/err")" = 1
 run "$KVMREPRO" run --engine "replay:$T/real" --runs 3 --repro create-vm --repro nested-state
 out_is "all runs: crashed: kernel panic: sysrq triggered crash" \
 	"the evidence of a replay can be played"
+check "a reproducer that was another one in a recorded run: said, once" test "$(grep -c 'trial-000/agent.log.gz: panic ran there' "$T/err")" = 1
+echo 'int main(void) { return 0; }' >"$T/panic.c"
+run "$KVMREPRO" run --engine "replay:$T/real" --runs 3 --repro create-vm --repro "$T/panic.c"
+check "the reproducers that were recorded: nothing is said" test "$(grep -c 'ran there' "$T/err")" = 0
 run "$KVMREPRO" run --engine "replay:$T/none" --runs 1 --repro create-vm
 status_is 129 "nothing to replay: exit status 129"
 err_lines 1 "nothing to replay: one line"
