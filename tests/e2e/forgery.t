@@ -57,7 +57,7 @@ test_kernels lean
 lean=$(tail -n 1 "$T/paths")
 for k in stock lean; do
 	[ "$k" = stock ] || kernel=$lean
-	forge "fill-$k" --runs 1 --alpha 0.5 --duration 60 --repro "./$R/forge-fill.c" --repro create-vm
+	forge "fill-$k" --runs 1 --alpha 0.5 --duration 240 --repro "./$R/forge-fill.c" --repro create-vm
 	out_is "all runs: OK" "$k: what takes all there is makes no crash"
 	check "$k: it began" grep -qx '/dev: taken' <(said "fill-$k/trial-000" forge-fill)
 	check "$k: what it took is there for the next one" jq -e \
