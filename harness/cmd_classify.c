@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "filter.h"
+#include "interrupt.h"
 #include "oops/report.h"
 #include "readers.h"
 #include "symbols.h"
@@ -229,8 +230,11 @@ static int classify_file(void *opaque, const char *file, struct err *err)
 	bool std = !strcmp(file, "-");
 	const char *name = std ? "(standard input)" : file;
 	cleanup_fd int fd =
-		std ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(file, O_RDONLY | O_CLOEXEC);
-	int rc = fd < 0 ? err_errno(err, ERR_INPUT, "%s", name) : classify_log(c, name, fd, err);
+		std ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : interrupt_open(file, err);
+	int rc = fd < 0 ? -1 : classify_log(c, name, fd, err);
+
+	if (fd < 0 && std)
+		err_errno(err, ERR_INPUT, "%s", name);
 
 	if (rc && c->json && err->kind != ERR_INTERRUPTED)
 		show_error(name, err);

@@ -4,10 +4,16 @@
  */
 #include "interrupt.h"
 
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static atomic_int *first_signal; /* shared, as event_fd is, with what we fork */
@@ -49,6 +55,27 @@ int interrupt_setup(struct err *err)
 int interrupt_fd(void)
 {
 	return event_fd;
+}
+
+int interrupt_open(const char *path, struct err *err)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct pollfd p[] = {
+		{ .fd = event_fd, .events = POLLIN },
+		{ .fd = fd, .events = POLLIN },
+	};
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st))
+		return err_errno(err, ERR_INPUT, "%s", path);
+	while (S_ISFIFO(st.st_mode) && poll(p, 2, -1) < 0)
+		if (errno != EINTR)
+			return err_errno(err, ERR_HARNESS, "poll");
+	if (p[0].revents)
+		return err_set(err, ERR_INTERRUPTED, "interrupted");
+	if (fcntl(fd, F_SETFL, 0))
+		return err_errno(err, ERR_INPUT, "%s", path);
+	return steal_fd(fd);
 }
 
 int interrupt_signal(void)

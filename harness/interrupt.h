@@ -13,6 +13,9 @@ void interrupt_end(void);
 /* A descriptor that becomes readable with the first signal and stays so; never read it. */
 int interrupt_fd(void);
 
+/* A descriptor to read a file by, or a pipe, whose writer is waited for: until the first signal. */
+int interrupt_open(const char *path, struct err *err);
+
 /* The first signal that came, or 0; to us, or to what shares the descriptor with us by fork(). */
 int interrupt_signal(void);
 

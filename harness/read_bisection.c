@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "filter.h"
+#include "interrupt.h"
 #include "readers.h"
 
 #include <fcntl.h>
@@ -85,12 +86,12 @@ int read_bisection_serve(int fd, const int *fds, struct err *err)
 
 int read_bisection(const struct read_bisection *q, struct buf *text, bool *astray, struct err *err)
 {
-	cleanup_fd int fd = open(q->path, O_RDONLY | O_CLOEXEC);
+	cleanup_fd int fd = interrupt_open(q->path, err);
 	cleanup_buf struct buf request = BUF_INIT;
 	cleanup_wire struct wire in = WIRE_INIT;
 
 	if (fd < 0)
-		return err_errno(err, ERR_INPUT, "%s", q->path);
+		return -1;
 	wire_put_str(&request, q->path);
 	wire_put_u64(&request, q->json);
 	wire_put_bytes(&request, &q->policy, sizeof(q->policy));

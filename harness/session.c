@@ -90,6 +90,15 @@ static int check_wishes(const struct session_options *o, const struct session *s
 		return err_set(err, ERR_INPUT, "--%s %s is for libvirt, not for --engine %s",
 			       accel ? "accel" : "connect", accel ? o->accel : o->connect,
 			       o->engine);
+	if (o->cpu && s->engine != &engine_libvirt)
+		return err_set(err, ERR_INPUT, "--cpu %s is for libvirt, not for --engine %s",
+			       o->cpu, o->engine);
+	const char *where = o->connect ? strstr(o->connect, "://") : NULL;
+	if (where && where[3] && where[3] != '/')
+		return err_set(
+			err, ERR_INPUT,
+			"--connect %s: another host's libvirt cannot reach the VM's sockets here",
+			o->connect);
 	host_look("", &host);
 	if (!o->connect && host.all_bytes >= 0 && o->memory_mib > host.all_bytes >> 20)
 		return err_set(err, ERR_INPUT,
@@ -111,7 +120,7 @@ static const struct reproducer *wish_for(const struct session_options *o, const 
 /* The one that needs VMX, where the engine is ours to choose. */
 static const struct reproducer *vmx_wish(const struct session_options *o, const struct session *s)
 {
-	if (strcmp(o->engine, "auto") || strcmp(o->accel, "auto") || o->connect)
+	if (strcmp(o->engine, "auto") || strcmp(o->accel, "auto") || o->connect || o->cpu)
 		return NULL;
 	return wish_for(o, s, NEEDS_VMX);
 }
@@ -339,9 +348,6 @@ static int open_chosen(const struct session_options *o, const struct store *stor
 
 	if (s->engine == &engine_bochs && o->vcpus > BOCHS_VCPUS)
 		return err_set(err, ERR_INPUT, "--smp %u: Bochs runs one vCPU", o->vcpus);
-	if (o->cpu && s->engine == &engine_bochs)
-		return err_set(err, ERR_INPUT, "--cpu %s: Bochs's CPU is the one of its template",
-			       o->cpu);
 	for (size_t i = 0; i < s->repros.n; i++)
 		names[i] = s->repros.v[i].name;
 	s->engine_config.repros = names;

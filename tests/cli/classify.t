@@ -180,6 +180,15 @@ else
 fi
 run timeout 10 "$KVMREPRO" classify --vmlinux "$T/fifo" "$data/warning.log"
 err_like "$T/fifo: not a regular file" "--vmlinux: a FIFO is not waited for"
+for command in classify audit; do
+	# KILL counts as 137, and would come a second after a signal that does not end it.
+	run timeout -s INT -k 1 0.5 "$KVMREPRO" "$command" "$T/fifo"
+	err_like '^kvmrepro: interrupted$' "$command: a FIFO without a writer is waited for until SIGINT"
+done
+cat "$data/warning.log" >"$T/fifo" &
+run "$KVMREPRO" classify "$T/fifo"
+wait
+out_like "^$T/fifo: WARNING in" "a FIFO is read when its writer comes"
 run "$KVMREPRO" classify --vmlinux /no/such "$data/warning.log"
 status_is 129 "a missing vmlinux: 129"
 run "$KVMREPRO" classify --modules "$T" "$data/warning.log"

@@ -25,6 +25,9 @@ bad "a flag with an argument" "--verbose=1 takes no argument" --verbose=1
 bad "an option without its argument" "--kernel needs an argument" --kernel
 bad "a number with a blank" "--runs takes a whole number" --runs ' 5'
 bad "a number out of range" "--runs takes a whole number from 1 to 100000, not '0'" --runs 0
+bad "another host's libvirt" "--connect qemu.ssh://h/system: another host" --kernel "$T/x" \
+	--connect qemu+ssh://h/system
+bad "a CPU for an engine that has its own" '--cpu EPYC is for libvirt' --engine bochs --cpu EPYC
 bad "a word for a number" "--smp takes a whole number" --smp two
 for share in 0 1 1.5 -1 half 0x.8p0 nan 0,5 '' .; do
 	bad "--alpha '$share'" "--alpha takes a number above 0 and below 1, such as 0.01, not" \
