@@ -175,6 +175,13 @@ void runner_keep(char **argv)
 		return;
 }
 
+static void __attribute__((noreturn)) refuse(int report_fd, int error)
+{
+	const struct report report = { .error = error, .uncaged = true };
+
+	_exit(write(report_fd, &report, sizeof(report)) < 0);
+}
+
 /* Starts the keeper, in namespaces as the kernel has them. */
 static const char *start(struct running *run, const char *sandbox)
 {
@@ -194,8 +201,9 @@ static const char *start(struct running *run, const char *sandbox)
 		pid = task_fork(flags[i]);
 	if (!pid) {
 		mounts_mend_devices();
-		if (sandbox)
-			sandbox_limit_memory(run->task.id);
+		int rc = sandbox ? sandbox_limit_memory() : 0;
+		if (rc)
+			refuse(report[1], -rc);
 		become_keeper(run->repro, sandbox ? sandbox : "", out[1], report[1]);
 	}
 	close(out[1]);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/klog.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
@@ -104,23 +105,28 @@ const char *sandbox_raise(void)
 	return used ? lacks : "full";
 }
 
-void sandbox_limit_memory(int id)
+/* The group has a name that the reproducers before could not know, nor prepare. */
+int sandbox_limit_memory(void)
 {
 	struct sysinfo info = { 0 };
 	char dir[64], path[96], bytes[32];
+	unsigned long long name;
 
 	if (!has_memory_groups())
-		return;
+		return 0; /* said when the guest was ready */
+	if (getrandom(&name, sizeof(name), 0) != sizeof(name))
+		return -EIO;
 	sysinfo(&info);
 	unsigned long long free = (unsigned long long)info.freeram * info.mem_unit;
 	unsigned long long kept = (unsigned long long)info.totalram * info.mem_unit / 8;
-	snprintf(dir, sizeof(dir), CGROUPS "/reproducer-%d", id);
-	mkdir(dir, 0755);
+	snprintf(dir, sizeof(dir), CGROUPS "/reproducer-%016llx", name);
+	if (mkdir(dir, 0755))
+		return -errno;
 	snprintf(path, sizeof(path), "%s/memory.max", dir);
 	snprintf(bytes, sizeof(bytes), "%llu\n", free > 2 * kept ? free - kept : kept);
-	write_file(path, bytes);
+	int rc = write_file(path, bytes);
 	snprintf(path, sizeof(path), "%s/cgroup.procs", dir);
-	write_file(path, "0\n");
+	return rc ? rc : write_file(path, "0\n");
 }
 
 int sandbox_load(const char *path)

@@ -11,9 +11,9 @@ const char *sandbox_raise(void);
 /*
  * This process, and all that it starts, get no more memory than is free now but for an eighth of
  * all, where the kernel has memory control groups: what is asked for beyond that kills one of
- * theirs, and is never the kernel's trouble. id: the reproducer's.
+ * theirs, and is never the kernel's trouble. Returns 0 or -errno.
  */
-void sandbox_limit_memory(int id);
+int sandbox_limit_memory(void);
 
 /* Loads the filter of the plan for this process and all that it starts. Returns 0 or -errno. */
 int sandbox_load(const char *path);

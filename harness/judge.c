@@ -283,14 +283,13 @@ static int choose_jobs(const struct court *court, struct plan *plan, struct err 
 		host_look("", &host);
 		/* One that does not run yet is made meanwhile. */
 		int64_t room = host.memory_bytes < 0 ? host.cpus : host.memory_bytes / vm_bytes - 1;
-		int64_t most = host.rationed ? host.cpus : (int64_t)host.cpus * AUTO_JOBS_A_CPU;
+		bool fixed = host.rationed || s->engine == &engine_replay;
+		int64_t most = fixed ? host.cpus : (int64_t)host.cpus * AUTO_JOBS_A_CPU;
 		room = room < 1 ? 1 : room;
 		plan->jobs_max = (unsigned)(room < most ? room : most);
 		while (plan->jobs_max > 1 && host_allow_files(plan->jobs_max, err))
 			plan->jobs_max--;
 		plan->jobs = host.cpus < plan->jobs_max ? host.cpus : plan->jobs_max;
-		if (s->engine == &engine_replay)
-			plan->jobs = plan->jobs_max = host.cpus;
 		log_verbose("jobs: %u to %u (%u CPUs, %" PRId64 " MiB of memory to be had)",
 			    plan->jobs, plan->jobs_max, host.cpus, host.memory_bytes >> 20);
 	}
@@ -360,10 +359,12 @@ static int close_books(struct court *court, int rc, struct err *err)
 			store_run(&s->store, j->json, &ignored);
 		} else if (!rc) {
 			run_json_set_verdict(j->json, &j->policy, &j->tally, &j->decision);
-			rc = store_run(&s->store, j->json, err) || court_keep(court, s, err) ? -1
-											     : 0;
+			rc = store_run(&s->store, j->json, err);
 		}
 	}
+	/* Only now: to wait for the state's lock may fail, and must not cost a verdict. */
+	for (size_t i = 0; i < court->n && !rc; i++)
+		rc = court_keep(court, &court->subjects[i], err);
 	return rc;
 }
 

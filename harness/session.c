@@ -100,7 +100,8 @@ static int check_wishes(const struct session_options *o, const struct session *s
 			"--connect %s: another host's libvirt cannot reach the VM's sockets here",
 			o->connect);
 	host_look("", &host);
-	if (!o->connect && host.all_bytes >= 0 && o->memory_mib > host.all_bytes >> 20)
+	if (s->engine != &engine_replay && !o->connect && host.all_bytes >= 0 &&
+	    o->memory_mib > host.all_bytes >> 20)
 		return err_set(err, ERR_INPUT,
 			       "--memory %u: this host has %" PRId64 " MiB, swap included",
 			       o->memory_mib, host.all_bytes >> 20);
@@ -274,6 +275,7 @@ static void set_trial(const struct session_options *o, struct session *s)
 		.sandbox = o->no_guest_sandbox ? NULL : &s->sandbox,
 		.modules = &s->modules,
 		.repros = &s->repros,
+		.by_name = o->n_repros > 0,
 		.filter = &s->filter,
 		.memory_mib = o->memory_mib ? o->memory_mib : memory_mib,
 		.vcpus = o->vcpus ? o->vcpus : vcpus,

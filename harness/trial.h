@@ -44,6 +44,7 @@ struct trial_config {
 	const struct buf *sandbox;   /* the guest's filter, or NULL (kernel/initramfs.h) */
 	const struct kernel_modules *modules;
 	const struct reproducers *repros;
+	bool by_name; /* the user named them: none may be left out for the guest's CPU */
 	const struct filter *filter;
 	unsigned memory_mib, vcpus;
 	struct trial_limits limits;

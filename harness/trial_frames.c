@@ -207,11 +207,12 @@ static void on_repro_frame(struct trial *t, const struct agent_frame *frame)
 	}
 }
 
-/* The kernel is clean only if something was run on it. */
+/* The kernel is clean only if something was run on it, and all that was asked for by name can be.
+ */
 static void on_done(struct trial *t)
 {
 	bool ran = false, stuck = false;
-	const struct repro_result *idle = NULL;
+	const struct repro_result *idle = NULL, *missed = NULL;
 
 	if (t->phase != PHASE_RUN)
 		return;
@@ -220,6 +221,8 @@ static void on_done(struct trial *t)
 		const struct repro_result *r = &t->result->repros[i];
 
 		stuck |= r->end == REPRO_STUCK;
+		if (r->end == REPRO_SKIPPED && t->config->by_name && !missed)
+			missed = r;
 		if (r->end == REPRO_SKIPPED || r->end == REPRO_UNSUPPORTED ||
 		    r->end == REPRO_FAILED || r->end == REPRO_NOT_RUN)
 			idle = idle ? idle : r;
@@ -228,12 +231,13 @@ static void on_done(struct trial *t)
 	}
 	if (stuck) {
 		trial_pend(t, OUTCOME_CRASHED, TITLE_UNKILLED, 0);
-	} else if (ran || !idle) {
+	} else if ((ran || !idle) && !missed) {
 		trial_pend(t, OUTCOME_OK, NULL, 0);
 	} else {
-		const char *name = t->config->repros->v[idle - t->result->repros].name;
-		char *why = xasprintf("no reproducer can run here; %s: %s", name,
-				      idle->why ? idle->why : "not supported by this kernel");
+		const struct repro_result *r = ran ? missed : idle;
+		const char *name = t->config->repros->v[r - t->result->repros].name;
+		char *why = xasprintf("%s%s: %s", ran ? "" : "no reproducer can run here; ", name,
+				      r->why ? r->why : "not supported by this kernel");
 		trial_pend(t, OUTCOME_TESTING_FAILED, why, 0);
 		free(why);
 	}

@@ -107,7 +107,8 @@ static char *proof(const struct engine_facts *facts)
 
 	if (fs_read("/proc/sys/kernel/random/boot_id", 128, &boot, ERR_HARNESS, &err))
 		return NULL;
-	return xasprintf("%s%s\n%s\n%s\n", boot.data, facts->hypervisor, facts->library,
+	return xasprintf("%s%s\n%s\n%s\n%s\n", boot.data, facts->hypervisor, facts->library,
+			 facts->cpu,
 			 facts->uri && strstr(facts->uri, "/embed") ? "embed" : facts->uri);
 }
 

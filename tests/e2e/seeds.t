@@ -18,7 +18,7 @@ path_of() {
 
 boot_of() {
 	case $1 in
-	debug*) echo once ;;
+	debug+*) echo once ;;
 	*) echo each ;;
 	esac
 }

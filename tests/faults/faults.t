@@ -145,7 +145,7 @@ cat >"$T/slow.c" <<-'END'
 	#include <unistd.h>
 	int main(void)
 	{
-		return write(open("/proc/sys/kernel/printk_delay", O_WRONLY), "500", 3) != 3;
+		return write(open("/proc/sys/kernel/printk_delay", O_WRONLY), "2000", 4) != 4;
 	}
 END
 for sig in KILL STOP; do
