@@ -94,11 +94,11 @@ static void take_memfd(void)
 	while (fd >= 0 && fill_file(fd));
 }
 
-static void take_shared(void)
+static void take_memory(int flags)
 {
 	for (;;) {
-		char *at = mmap(NULL, BLOCK_BYTES, PROT_READ | PROT_WRITE,
-				MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		char *at = mmap(NULL, BLOCK_BYTES, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS,
+				-1, 0);
 
 		if (at == MAP_FAILED)
 			return;
@@ -106,16 +106,14 @@ static void take_shared(void)
 	}
 }
 
+static void take_shared(void)
+{
+	take_memory(MAP_SHARED);
+}
+
 static void take_private(void)
 {
-	for (;;) {
-		char *at = mmap(NULL, BLOCK_BYTES, PROT_READ | PROT_WRITE,
-				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-		if (at == MAP_FAILED)
-			return;
-		memset(at, 1, BLOCK_BYTES);
-	}
+	take_memory(MAP_PRIVATE);
 }
 
 /* As many processes as there can be, for a while. */
