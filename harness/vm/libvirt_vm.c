@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "embed.h"
 #include "vm/domain.h"
+#include "vm/fifo.h"
 #include "vm/listener.h"
 #include "vm/starved.h"
 
@@ -19,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CONNECT_LIMIT_MS 10000 /* QEMU opens its sockets before libvirt says it is there */
+#define CONNECT_LIMIT_MS 10000 /* QEMU opens its lines before libvirt says it is there */
 #define REAP_MS          20
 #define GONE_LIMIT_MS    10000         /* libvirt notices a dead QEMU within 205 ms */
 #define LOG_BYTES        (1024 * 1024) /* of QEMU and its messages; a longer log is not kept */
@@ -164,7 +165,7 @@ static int launch(struct libvirt_vm *v, const struct vm_spec *spec, char **defin
 {
 	cleanup_free char *console = xasprintf("%s/console", v->dir);
 	cleanup_free char *agent = xasprintf("%s/agent", v->dir);
-	cleanup_fd int console_fd = -1, agent_fd = -1;
+	cleanup_fd int agent_fd = -1;
 	cleanup_free char *xml = NULL, *file = NULL;
 	bool other_user = !v->state->embedded;
 	int ends[2];
@@ -178,14 +179,14 @@ static int launch(struct libvirt_vm *v, const struct vm_spec *spec, char **defin
 	int memory_fd = spec->kept ? spec->kept->memory_fd : v->memory_fd;
 	if (memory_fd >= 0)
 		file = libvirt_memory_path(memory_fd);
-	if (fs_mkdirs(v->dir, err) || listener_open(console, other_user, &console_fd, err) ||
+	if (fs_mkdirs(v->dir, err) || fifo_open(console, other_user, &v->vm.console_fd, err) ||
 	    listener_open(agent, other_user, &agent_fd, err) ||
 	    libvirt_define(v, spec, console, agent, file, &xml, err) || create(v, xml, err))
 		return -1;
 	int64_t deadline = clock_ms() + CONNECT_LIMIT_MS;
-	if (listener_accept(console_fd, console, ends[0], deadline, &v->vm.console_fd, err) ||
-	    listener_accept(agent_fd, agent, ends[0], deadline, &v->vm.agent_fd, err))
+	if (listener_accept(agent_fd, agent, ends[0], deadline, &v->vm.agent_fd, err))
 		return -1;
+	fifo_unlink(console);
 	if (spec->kept && libvirt_feed(v, spec->kept, err))
 		return -1;
 	*definition = steal(xml);

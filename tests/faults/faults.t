@@ -166,6 +166,36 @@ if await kill-twice 'once more'; then
 fi
 row kill-twice "SIGKILL to both attempts' QEMU" 128 '^all runs: infra problem: the VM' "$retried"
 
+# ---- the console unread ----
+
+# QEMU's serial port waits for no reader, and what it could not pass on is lost.
+cat >"$T/print.c" <<-'END'
+	#include <fcntl.h>
+	#include <stdio.h>
+	#include <unistd.h>
+	int main(void)
+	{
+		int fd = open("/dev/kmsg", O_WRONLY);
+		char line[128];
+
+		for (int i = 0; i < 2000; i++) {
+			int n = snprintf(line, sizeof(line), "line %d of a console that nobody reads", i);
+			if (write(fd, line, n) != n)
+				return 1;
+			if (i == 9)
+				sleep(3);
+		}
+		return 0;
+	}
+END
+boot still --no-guest-sandbox --append printk.devkmsg=on --repro "$T/print.c"
+if await still 'line 0 of'; then python3 tests/faults/still.py "${pids[still]}" 60000 2>"$T/still.why"; fi
+check "the console's reader stopped: 60 kB wait for it" test ! -s "$T/still.why"
+row still "the console's reader stopped" 0 '^all runs: OK'
+zcat "$T/still.d/trial-000/console.log.gz" 2>/dev/null | tr -d '\r' | sed -n 's/.*\] line \([0-9]*\) of a console that nobody reads$/\1/p' |
+	cmp -s - <(seq 0 1999)
+result $? "the console's reader stopped: no character is lost"
+
 # ---- no QEMU, or no domain ----
 
 mkdir "$T/empty" "$T/bad" "$T/dies"

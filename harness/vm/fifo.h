@@ -1,0 +1,24 @@
+/* A FIFO that QEMU's console writes to. */
+#ifndef VM_FIFO_H
+#define VM_FIFO_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+
+/* What it takes while nobody reads: the kernel's limit for an ordinary user's pipe
+ * (/proc/sys/fs/pipe-max-size). Where the user has no more pages for pipes it is less. */
+#define FIFO_BYTES (1024 * 1024)
+
+/*
+ * Make the two FIFOs of QEMU's "pipe" character device, path.in and path.out, and open the latter
+ * for reading, non-blocking. Until QEMU has opened it reading says end of file; from then on that
+ * means that QEMU is gone. open_to_all lets another user's QEMU open them (the directory must let
+ * it in).
+ */
+int fifo_open(const char *path, bool open_to_all, int *fd, struct err *err);
+
+/* QEMU has opened them: nobody else shall. */
+void fifo_unlink(const char *path);
+
+#endif
