@@ -23,6 +23,7 @@
 #include "applets.h"
 #include "canary.h"
 #include "detectors.h"
+#include "keeper.h"
 #include "modules.h"
 #include "mounts.h"
 #include "runner.h"
@@ -100,6 +101,7 @@ static void ready(struct guest *g)
 
 	frame_begin(&f, &g->agent, "ready");
 	frame_str(&f, "sandbox", g->plan.sandbox ? sandbox_raise() : "off");
+	runner_prepare(g);
 	agent_send(&g->agent, &f);
 }
 
@@ -230,8 +232,8 @@ int main(int argc, char **argv)
 	const char *name = slash ? slash + 1 : argv[0];
 	int rc;
 
-	if (argc == 7 && !strcmp(argv[1], RUNNER_KEEPER)) {
-		runner_keep(argv);
+	if (argc == KEEPER_ARGC && !strcmp(argv[1], KEEPER)) {
+		keeper_main(argv);
 		return 0;
 	}
 	if (argc >= 3 && !strcmp(argv[1], "--applet"))

@@ -4,12 +4,10 @@
 
 #include "guest.h"
 
+/* Makes the first reproducer that can run here ready, for the run of it that may follow. */
+void runner_prepare(struct guest *g);
+
 /* Runs reproducer `id` of the plan to its end, with all the frames that it gives rise to. */
 void runner_run(struct guest *g, int id);
-
-/* A reproducer's keeper: init's program with RUNNER_KEEPER NAME PATH OUTPUT_FD REPORT_FD SANDBOX
- * (the path of the filter, or empty). Returns when all of the reproducer is gone. */
-#define RUNNER_KEEPER "--keeper"
-void runner_keep(char **argv);
 
 #endif

@@ -1,0 +1,158 @@
+/*
+ * The keeper sees to it that a reproducer sees neither init nor what others left behind: mounts of
+ * its own, limits, the sandbox's filter. It starts it, reports how its first process ended, and
+ * stays until all its descendants have ended too; a reproducer that daemonizes has its full time.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "guest.h"
+#include "keeper.h"
+#include "mounts.h"
+#include "sandbox.h"
+
+struct keeper {
+	const char *name;
+	const char *path;    /* of the program, as the reproducer's root has it */
+	const char *sandbox; /* empty: none */
+	int out_fd, report_fd, go_fd;
+};
+
+static void set_limits(void)
+{
+	/* As syzkaller's, but for those that would only get in the way of a bigger program. */
+	static const struct {
+		int what;
+		rlim_t value;
+	} limits[] = {
+		{ RLIMIT_CORE, 0 },
+		{ RLIMIT_FSIZE, 136 << 20 },
+		{ RLIMIT_MEMLOCK, 32 << 20 },
+		{ RLIMIT_NOFILE, 1024 },
+	};
+
+	for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
+		struct rlimit lim = { limits[i].value, limits[i].value };
+
+		setrlimit(limits[i].what, &lim);
+	}
+}
+
+/* The reproducer's first process. Comes back only where exec() fails, with its errno. */
+static int become(const struct keeper *k)
+{
+	static char *const env[] = { "PATH=/sbin:/usr/sbin:/bin:/usr/bin", "HOME=/", "TERM=dumb",
+				     NULL };
+	const struct keeper_report ready = { .ready = true };
+	char *argv[] = { (char *)k->path, NULL };
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	char dir[128], go;
+
+	setsid();
+	snprintf(dir, sizeof(dir), "/tmp/%s", k->name);
+	mkdir(dir, 0777);
+	if (chdir(dir))
+		return errno;
+	set_limits();
+	dup2(null, 0);
+	dup2(k->out_fd, 1);
+	dup2(k->out_fd, 2);
+	umask(022);
+	if (write(k->report_fd, &ready, sizeof(ready)) < 0)
+		return errno;
+	if (read(k->go_fd, &go, 1) != 1)
+		_exit(0); /* it is not wanted any more */
+	execve(k->path, argv, env);
+	return errno;
+}
+
+/* Returns 0 or a positive errno. */
+static int cage(struct keeper *k)
+{
+	static char path[128];
+	int rc = sandbox_load(k->sandbox);
+
+	if (!rc)
+		rc = mounts_own_root(k->path, k->name);
+	snprintf(path, sizeof(path), "/repro/%s", k->name);
+	k->path = path;
+	return -rc;
+}
+
+static void keep(const struct keeper *k)
+{
+	struct keeper_report report = { 0 };
+	int status, exec_pipe[2];
+	pid_t first, pid;
+
+	/* Without a PID namespace: what loses its father comes here, not to init. */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	if (pipe2(exec_pipe, O_CLOEXEC))
+		return;
+	first = fork();
+	if (!first) {
+		int error = become(k);
+
+		if (write(exec_pipe[1], &error, sizeof(error)) < 0)
+			_exit(126);
+		_exit(127);
+	}
+	close(k->out_fd);
+	close(k->go_fd);
+	close(exec_pipe[1]);
+	if (first < 0)
+		report.error = errno;
+	else if (read(exec_pipe[0], &report.error, sizeof(report.error)) < 0)
+		report.error = errno;
+	close(exec_pipe[0]);
+	while ((pid = wait(&status)) > 0 || errno == EINTR) {
+		if (pid != first)
+			continue;
+		report.status = status;
+		if (write(k->report_fd, &report, sizeof(report)) < 0)
+			return;
+	}
+	if (first < 0 && write(k->report_fd, &report, sizeof(report)) < 0)
+		return;
+}
+
+static int inherited(const char *text)
+{
+	int fd = atoi(text);
+
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	return fd;
+}
+
+void keeper_main(char **argv)
+{
+	struct keeper k = {
+		.name = argv[2],
+		.path = argv[3],
+		.out_fd = inherited(argv[4]),
+		.report_fd = inherited(argv[5]),
+		.go_fd = inherited(argv[6]),
+		.sandbox = argv[7],
+	};
+	struct keeper_report report = { .uncaged = true };
+
+	/* The keeper too: what it holds goes when its mounts do, and the kernel would rather panic
+	 * than go without memory that nobody can be killed for. */
+	write_file("/proc/self/oom_score_adj", "1000");
+	if (*k.sandbox)
+		report.error = cage(&k);
+	else
+		mounts_private();
+	if (!report.error)
+		keep(&k);
+	else if (write(k.report_fd, &report, sizeof(report)) < 0)
+		return;
+}
