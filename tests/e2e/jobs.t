@@ -24,6 +24,14 @@ run "$KVMREPRO" run --kernel "$kernel" --runs 2 --repro create-vm --memory "$mib
 out_is "all runs: OK" "VMs with more than half of the free memory: clean"
 check "one at a time" jq -e '.jobs == 1' "$T/big/run.json"
 
+# What libvirt knows of QEMU takes it seconds to find out, and is kept, wherever the scheduler puts us.
+known() {
+	taskset -c "$1" "$KVMREPRO" run --kernel "$kernel" --runs 1 --repro create-vm >/dev/null 2>&1
+	stat -c '%n %y' "$XDG_CACHE_HOME"/kvmrepro/libvirt/capabilities/*.xml
+}
+first=$(known 0) && [ "$first" = "$(known $((cpus - 1)))" ]
+result $? "libvirt's cache is one for all CPUs"
+
 run "$KVMREPRO" run --kernel "$kernel" --jobs some
 status_is 129 "--jobs takes a number or auto"
 err_like "^kvmrepro: run: --jobs takes a whole number from 1 to 1024 or auto, not 'some'" "and says so"
