@@ -11,6 +11,9 @@
 /* Debian 12's QEMU and all after it, until QEMU drops it six years on. */
 #define LIBVIRT_MACHINE "pc-i440fx-7.2"
 
+/* QEMU's name of what libvirt calls "maximum" (-cpu max). */
+#define LIBVIRT_MAXIMUM_CPU "max-x86_64-cpu"
+
 struct libvirt_vm {
 	struct vm vm;
 	struct engine_state *state;

@@ -72,6 +72,7 @@ int libvirt_define(const struct libvirt_vm *v, const struct vm_spec *spec, const
 {
 	enum vm_accel accel = v->state->config->accel;
 	const char *cpu = v->state->config->cpu;
+	bool tuned = accel == ACCEL_TCG && !cpu;
 	char memory[16], vcpus[16];
 	cleanup_buf struct buf text = BUF_INIT;
 
@@ -88,6 +89,9 @@ int libvirt_define(const struct libvirt_vm *v, const struct vm_spec *spec, const
 		{ "CMDLINE", spec->cmdline },
 		{ "CPU", cpu ? NULL : libvirt_cpu(v->state->config) },
 		{ "MODEL", cpu },
+		{ "WITHOUT", tuned ? "disable" : NULL },
+		{ "WITH", tuned ? "force" : NULL },
+		{ "FORCED", tuned ? LIBVIRT_MAXIMUM_CPU : NULL },
 		{ "EMULATOR", accel == ACCEL_KVM ? v->state->qemu : v->state->emulator },
 		{ "CONSOLE", console },
 		{ "AGENT", agent },

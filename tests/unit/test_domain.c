@@ -49,12 +49,26 @@ static void test_leave_out(void **state)
 static void fill_real(const char *file, const char *model, struct buf *out)
 {
 	const struct domain_word words[] = {
-		{ "TYPE", "qemu" },   { "NAME", "n" },     { "MEMORY", "1" },
-		{ "VCPUS", "2" },     { "MACHINE", "pc" }, { "KERNEL", "/k" },
-		{ "INITRD", "/i" },   { "CMDLINE", "c" },  { "CPU", model ? NULL : "maximum" },
-		{ "EMULATOR", "/q" }, { "CONSOLE", "/c" }, { "AGENT", "/a" },
-		{ "FILE", file },     { "SHARE", "on" },   { "INCOMING", NULL },
-		{ "MODEL", model },   { NULL, NULL },
+		{ "TYPE", "qemu" },
+		{ "NAME", "n" },
+		{ "MEMORY", "1" },
+		{ "VCPUS", "2" },
+		{ "MACHINE", "pc" },
+		{ "KERNEL", "/k" },
+		{ "INITRD", "/i" },
+		{ "CMDLINE", "c" },
+		{ "CPU", model ? NULL : "maximum" },
+		{ "EMULATOR", "/q" },
+		{ "CONSOLE", "/c" },
+		{ "AGENT", "/a" },
+		{ "FILE", file },
+		{ "SHARE", "on" },
+		{ "INCOMING", NULL },
+		{ "MODEL", model },
+		{ "WITHOUT", model ? NULL : "disable" },
+		{ "WITH", model ? NULL : "force" },
+		{ "FORCED", model ? NULL : "max-x86_64-cpu" },
+		{ NULL, NULL },
 	};
 	struct err err;
 
@@ -71,7 +85,12 @@ static void test_real(void **state)
 	fill_real(NULL, NULL, &out);
 	assert_null(strstr(out.data, "mem-path"));
 	assert_non_null(strstr(out.data, "<cpu mode='maximum'>"));
+	assert_non_null(strstr(out.data, "policy='force' name='invtsc'"));
+	assert_non_null(strstr(out.data, "policy='disable' name='erms'"));
+	assert_non_null(strstr(out.data, "max-x86_64-cpu.x-force-features=on"));
 	fill_real(NULL, "EPYC", &named);
+	assert_null(strstr(named.data, "feature policy"));
+	assert_null(strstr(named.data, "x-force-features"));
 	assert_non_null(strstr(named.data, ">EPYC</model>"));
 	assert_null(strstr(named.data, "maximum"));
 	fill_real("/f", NULL, &kept);
