@@ -67,7 +67,7 @@ answer "the harness's own trouble" 128 '^cannot tell: ' "$(many 3 died)" "$(many
 answer "slow" 1 '^not fixed: the crash was seen in 1 of' "$(many 20 hit)" "slow $(many 19 ok)" \
 	--expect "$E" --expect "no output from test machine"
 
-run "$KVMREPRO" check --engine "replay:$T/in/fixed" --repro create-vm --jobs 2 --runs 10 \
+run "$KVMREPRO" check --engine "replay:$T/in/fixed" --repro create-vm --jobs 1 --runs 10 \
 	--expect "$E" --format json --out "$T/json"
 check "--format json prints check.json" cmp "$T/out" "$T/json/check.json"
 run "$KVMREPRO" check --engine "replay:$T/in/fixed" --repro create-vm --out "$T/json"
