@@ -162,6 +162,7 @@ static void run_chosen(struct guest *g)
 			fatal(g, "go: no such reproducer in the plan");
 		runner_run(g, (int)i);
 	}
+	runner_discard(g);
 }
 
 /* Lets a grace period pass, for what RCU still has to free may have something to report. */

@@ -280,16 +280,18 @@ static void close_fds(struct running *run)
 	close_fd(&run->go_fd);
 }
 
-/* What was made ready is not what comes first. */
-static void discard(struct guest *g, struct running *run)
-{
-	close_fds(run);
-	if (run->task.pid > 0)
-		task_end(g, &run->task);
-}
-
 static struct running run;
 static int prepared = -1; /* the reproducer that run is of */
+
+void runner_discard(struct guest *g)
+{
+	if (prepared < 0)
+		return;
+	close_fds(&run);
+	if (run.task.pid > 0)
+		task_end(g, &run.task);
+	prepared = -1;
+}
 
 void runner_prepare(struct guest *g)
 {
@@ -314,8 +316,8 @@ void runner_run(struct guest *g, int id)
 
 	if (!can_run(g, id))
 		return;
-	if (prepared >= 0 && prepared != id)
-		discard(g, &run);
+	if (prepared != id)
+		runner_discard(g);
 	frame_begin(&f, &g->agent, "start");
 	frame_num(&f, "id", id);
 	frame_str(&f, "name", g->plan.repros[id].name);

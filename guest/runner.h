@@ -7,6 +7,9 @@
 /* Makes the first reproducer that can run here ready, for the run of it that may follow. */
 void runner_prepare(struct guest *g);
 
+/* Ends what was made ready and has not been run. */
+void runner_discard(struct guest *g);
+
 /* Runs reproducer `id` of the plan to its end, with all the frames that it gives rise to. */
 void runner_run(struct guest *g, int id);
 
