@@ -6,6 +6,7 @@ As a program it shows one boot: python3 bare.py --kernel FILE [--module FILE[,PA
 """
 
 import argparse
+import glob
 import os
 import secrets
 import select
@@ -19,6 +20,8 @@ import urllib.parse
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 INIT = os.path.join(TOP, "build/guest/init")
 APPEND = "console=ttyS0,115200 ignore_loglevel printk.devkmsg=off panic=0"
+# As the harness's: docs/boot.md says why.
+CPU = "max,erms=off,fsrm=off,invtsc=on,x-force-features=on"
 HALT_S = 5  # a kernel without ACPI halts, and its VM stays
 
 
@@ -31,11 +34,21 @@ def cpio_entry(name, data, mode):
     return out + b"\0" * (-len(out) % 4)
 
 
+def kvm_modules(kernel):
+    found = {}
+    release = os.path.basename(kernel).removeprefix("vmlinuz-")
+    root = os.path.dirname(os.path.dirname(kernel))
+    for path in glob.glob("%s/lib/modules/%s/kernel/**/*.ko*" % (root, release), recursive=True):
+        found[os.path.basename(path).split(".")[0]] = path
+    return [(found[m], "nested=1" if m == "kvm-amd" else "")
+            for m in ("irqbypass", "ccp", "kvm", "kvm-amd") if m in found]
+
+
 class Guest:
     """modules: (file, parameters); repros: (name, needs, ms, ELF or None for a bundled one)."""
 
     def __init__(self, kernel, modules=(), repros=(), append="", detector_ms=20000, stuck_ms=30000,
-                 machine="pc", cpu="max", smp=2, memory=512, plan=None, files=()):
+                 machine="pc", cpu=CPU, smp=2, memory=512, plan=None, files=()):
         self.kernel, self.append, self.machine = kernel, append, machine
         self.cpu, self.smp, self.memory = cpu, smp, memory
         self.token = secrets.token_hex(16)
@@ -157,7 +170,7 @@ def main():
     p.add_argument("--limit", type=int, default=120)
     p.add_argument("--smp", type=int, default=2)
     p.add_argument("--memory", type=int, default=512)
-    p.add_argument("--cpu", default="max")
+    p.add_argument("--cpu", default=CPU)
     p.add_argument("--machine", default="pc")
     p.add_argument("--tail", type=int, default=20, help="lines of the console to show")
     a = p.parse_args()

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 
-from bare import Guest, TOP
+from bare import Guest, TOP, kvm_modules
 
 PROGS = os.path.join(TOP, "tests/guest/progs")
 tests = 0
@@ -29,16 +29,6 @@ def build(name, where):
                            "-I" + os.path.join(TOP, "include"), "-o", elf,
                            os.path.join(PROGS, name + ".c")])
     return elf
-
-
-def kvm_modules(kernel):
-    found = {}
-    release = os.path.basename(kernel).removeprefix("vmlinuz-")
-    root = os.path.dirname(os.path.dirname(kernel))
-    for path in glob.glob("%s/lib/modules/%s/kernel/**/*.ko*" % (root, release), recursive=True):
-        found[os.path.basename(path).split(".")[0]] = path
-    return [(found[m], "nested=1" if m == "kvm-amd" else "")
-            for m in ("irqbypass", "ccp", "kvm", "kvm-amd") if m in found]
 
 
 def frame_order(guest):
