@@ -9,6 +9,8 @@
 #include "agent.h"
 #include "plan.h"
 
+struct running; /* runner.c's own */
+
 struct guest {
 	struct agent agent;
 	struct plan plan;
@@ -16,6 +18,7 @@ struct guest {
 	bool vmx;     /* likewise */
 	bool nested;  /* KVM offers the same to its guests; known once the canary has passed */
 	bool orphans; /* a task that would not die was left behind: waiting for all is in vain */
+	struct running *run; /* the reproducer that was made ready and has not been run, or NULL */
 };
 
 /* Milliseconds since boot (CLOCK_MONOTONIC). */

@@ -79,9 +79,11 @@ static pid_t start_keeper(const struct plan_repro *r, const char *sandbox, const
 	return pid;
 }
 
-/* Starts the keeper, which goes as far as it can without "go". */
-static void start(struct guest *g, struct running *run, int id)
+/* Starts the keeper, which goes as far as it can without "go". There is one at a time. */
+static struct running *start(struct guest *g, int id)
 {
+	static struct running the_one;
+	struct running *run = &the_one;
 	const struct plan_repro *r = &g->plan.repros[id];
 	int out[2] = { -1, -1 }, report[2] = { -1, -1 }, go[2] = { -1, -1 };
 
@@ -101,6 +103,7 @@ static void start(struct guest *g, struct running *run, int id)
 	run->go_fd = go[1];
 	if (run->task.pid < 0)
 		snprintf(run->why, sizeof(run->why), "%s", strerror(-run->task.pid));
+	return run;
 }
 
 static void close_fd(int *fd)
@@ -280,32 +283,44 @@ static void close_fds(struct running *run)
 	close_fd(&run->go_fd);
 }
 
-static struct running run;
-static int prepared = -1; /* the reproducer that run is of */
-
 void runner_discard(struct guest *g)
 {
-	if (prepared < 0)
+	if (!g->run)
 		return;
-	close_fds(&run);
-	if (run.task.pid > 0)
-		task_end(g, &run.task);
-	prepared = -1;
+	close_fds(g->run);
+	if (g->run->task.pid > 0)
+		task_end(g, &g->run->task);
+	g->run = NULL;
 }
 
 void runner_prepare(struct guest *g)
 {
 	char why[64];
+	int id = 0;
 
-	for (int id = 0; prepared < 0 && id < g->plan.n_repros; id++) {
+	for (; id < g->plan.n_repros; id++) {
 		lacks(g, &g->plan.repros[id], why, sizeof(why));
-		if (*why)
-			continue;
-		start(g, &run, id);
-		prepared = id;
-		if (!*run.why)
-			watch(g, &run, now_ms() + PREPARE_MS, true);
+		if (!*why)
+			break;
 	}
+	if (id == g->plan.n_repros)
+		return;
+	g->run = start(g, id);
+	if (!*g->run->why)
+		watch(g, g->run, now_ms() + PREPARE_MS, true);
+}
+
+/* With what was made ready, if it is this one. */
+static struct running *take(struct guest *g, int id)
+{
+	struct running *run = g->run;
+
+	if (!run || run->task.id != id) {
+		runner_discard(g);
+		run = start(g, id);
+	}
+	g->run = NULL;
+	return run;
 }
 
 void runner_run(struct guest *g, int id)
@@ -316,30 +331,26 @@ void runner_run(struct guest *g, int id)
 
 	if (!can_run(g, id))
 		return;
-	if (prepared != id)
-		runner_discard(g);
 	frame_begin(&f, &g->agent, "start");
 	frame_num(&f, "id", id);
 	frame_str(&f, "name", g->plan.repros[id].name);
 	agent_send(&g->agent, &f);
-	if (prepared != id)
-		start(g, &run, id);
-	prepared = -1;
+	struct running *run = take(g, id);
 	begin = now_ms();
-	if (!*run.why) {
+	if (!*run->why) {
 		/* Nobody reads it where the keeper has failed, which it says. */
-		dprintf(run.go_fd, "\n");
-		watch(g, &run, begin + run.repro->duration_ms, false);
+		dprintf(run->go_fd, "\n");
+		watch(g, run, begin + run->repro->duration_ms, false);
 	}
 	ms = now_ms() - begin;
-	if (!*run.why) {
-		if (!task_gone(g, &run.task))
-			killed = task_end(g, &run.task) ? "timeout" : "stuck";
+	if (!*run->why) {
+		if (!task_gone(g, &run->task))
+			killed = task_end(g, &run->task) ? "timeout" : "stuck";
 		else
 			kill(-1, SIGKILL);
-		hear(&run);
+		hear(run);
 	}
-	pump_all(g, &run);
-	close_fds(&run);
-	send_end(g, &run, killed, ms);
+	pump_all(g, run);
+	close_fds(run);
+	send_end(g, run, killed, ms);
 }

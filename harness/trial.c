@@ -178,7 +178,7 @@ static int64_t silence_deadline(const struct trial *t, enum outcome_kind *kind, 
 		*title = t->reader.console_bytes ? TITLE_NO_INIT : TITLE_NO_OUTPUT;
 		return t->start_ms + l->boot_ms + starved;
 	case PHASE_CANARY:
-		*title = "the canary did not end";
+		*title = t->result->kvm ? "init did not become ready" : "the canary did not end";
 		return t->start_ms + t->result->hello_ms + l->boot_ms + starved;
 	default:
 		/* Time for a soft lockup or an RCU stall to be reported, and once more. */

@@ -16,7 +16,8 @@ struct affinity {
  * (hosts of more than 1024 CPUs), nothing changes. */
 void affinity_narrow(struct affinity *was);
 
-/* Let all threads of the process run again where the calling one could. */
+/* Let all threads of the process run again where the calling one could; processes that were
+ * started meanwhile stay where they are. */
 void affinity_restore(const struct affinity *was);
 
 #endif

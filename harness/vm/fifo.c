@@ -10,9 +10,12 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/log.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,8 +35,8 @@ int fifo_open(const char *path, bool open_to_all, int *fd, struct err *err)
 	cleanup_fd int f = open(out, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (f < 0)
 		return err_errno(err, ERR_HARNESS, "%s", out);
-	for (int bytes = FIFO_BYTES; bytes > 65536 && fcntl(f, F_SETPIPE_SZ, bytes) < 0;)
-		bytes /= 2;
+	if (fcntl(f, F_SETPIPE_SZ, FIFO_BYTES) < 0)
+		log_verbose("%s: no pipe of %d KiB: %s", out, FIFO_BYTES / 1024, strerror(errno));
 	*fd = steal_fd(f);
 	return 0;
 }

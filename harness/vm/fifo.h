@@ -6,9 +6,10 @@
 
 #include <stdbool.h>
 
-/* What it takes while nobody reads: the kernel's limit for an ordinary user's pipe
- * (/proc/sys/fs/pipe-max-size). Where the user has no more pages for pipes it is less. */
-#define FIFO_BYTES (1024 * 1024)
+/* What it takes while nobody reads: more than the longest report, and a 256th of what an ordinary
+ * user's pipes may have in all (/proc/sys/fs/pipe-user-pages-soft). With more VMs than that at once
+ * the kernel gives the others a page or two. */
+#define FIFO_BYTES (256 * 1024)
 
 /*
  * Make the two FIFOs of QEMU's "pipe" character device, path.in and path.out, and open the latter

@@ -227,11 +227,11 @@ static int connect_to(struct engine_state *state, struct err *err)
 		state->uri = embed_root_uri(state->root);
 	} else {
 		state->uri = xstrdup(state->config->uri);
-		/* The daemon's QEMU, perhaps of another user, must reach its sockets. */
+		/* The daemon's QEMU, perhaps of another user, must reach its lines. */
 		if (chmod(state->config->workdir, 0711))
 			return err_errno(err, ERR_HARNESS, "%s", state->config->workdir);
 	}
-	state->conn = open_on_one_cpu(state->uri);
+	state->conn = state->embedded ? open_on_one_cpu(state->uri) : virConnectOpen(state->uri);
 	if (!state->conn) {
 		libvirt_error(err, state->embedded ? "libvirt's embedded QEMU driver" : state->uri);
 		return -1;

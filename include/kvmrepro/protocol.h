@@ -35,8 +35,9 @@
  *          kvm: kvm_amd or kvm_intel. nested: Y or N, whether KVM offers SVM or VMX to its guests.
  *          After ok=0 comes "done": nothing was run.
  *  ready   sandbox=
- *          waits for "go". sandbox: "off" without a sandbox line in the plan; else "full", or what
- *          of it this kernel does not have, as in docs/sandbox.md
+ *          waits for "go"; of the first reproducer that can run all but its execve() has been done.
+ *          sandbox: "off" without a sandbox line in the plan; else "full", or what of it this
+ *          kernel does not have, as in docs/sandbox.md
  *  skip    id= name= why=
  *          the reproducer cannot run here (needs vmx, CPU has svm); in place of start and end
  *  start   id= name=

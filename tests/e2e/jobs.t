@@ -26,11 +26,17 @@ check "one at a time" jq -e '.jobs == 1' "$T/big/run.json"
 
 # What libvirt knows of QEMU takes it seconds to find out, and is kept, wherever the scheduler puts us.
 known() {
-	taskset -c "$1" "$KVMREPRO" run --kernel "$kernel" --runs 1 --repro create-vm >/dev/null 2>&1
-	stat -c '%n %y' "$XDG_CACHE_HOME"/kvmrepro/libvirt/capabilities/*.xml
+	taskset -c "$1" "$KVMREPRO" run --kernel "$kernel" --runs 1 --alpha 0.5 --repro create-vm \
+		>/dev/null 2>"$T/err" &&
+		stat -c '%n %y' "$XDG_CACHE_HOME"/kvmrepro/libvirt/capabilities/*.xml
 }
-first=$(known 0) && [ "$first" = "$(known $((cpus - 1)))" ]
-result $? "libvirt's cache is one for all CPUs"
+mapfile -t ids < <(python3 -c 'import os; print(*sorted(os.sched_getaffinity(0)), sep="\n")')
+if [ "${#ids[@]}" -gt 1 ]; then
+	first=$(known "${ids[0]}") && last=$(known "${ids[-1]}") && [ "$first" = "$last" ]
+	result $? "libvirt's cache is one for all CPUs"
+else
+	result 0 "libvirt's cache is one for all CPUs # SKIP one CPU"
+fi
 
 run "$KVMREPRO" run --kernel "$kernel" --jobs some
 status_is 129 "--jobs takes a number or auto"

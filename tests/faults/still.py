@@ -6,12 +6,14 @@ import fcntl
 import glob
 import os
 import re
+import select
 import signal
 import sys
 import termios
 import time
 
 LIMIT_S = 30
+POLL_S = 0.01
 
 
 def children(pid):
@@ -22,22 +24,22 @@ def children(pid):
 
 
 def console(pid):
-    """The reader's descriptor of the console's FIFO, as a path."""
-    for fd in os.listdir("/proc/%d/fd" % pid):
-        path = "/proc/%d/fd/%s" % (pid, fd)
-        try:
+    """A reader and its descriptor of the console's FIFO, as a path; None if it is no reader."""
+    try:
+        if "kvmrepro" not in os.readlink("/proc/%d/exe" % pid):
+            return None
+        for fd in os.listdir("/proc/%d/fd" % pid):
+            path = "/proc/%d/fd/%s" % (pid, fd)
             if re.search(r"/console\.out \(deleted\)$", os.readlink(path)):
-                return path
-        except OSError:
-            pass
+                return pid, path
+    except OSError:
+        pass
     return None
 
 
 def main():
     harness, wanted = int(sys.argv[1]), int(sys.argv[2])
-    readers = [(pid, console(pid)) for pid in children(harness)
-               if "kvmrepro" in os.readlink("/proc/%d/exe" % pid)]
-    pid, path = next(pair for pair in readers if pair[1])
+    pid, path = next(found for found in map(console, children(harness)) if found)
     fifo = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -45,6 +47,7 @@ def main():
         while unread[0] < wanted:
             if time.monotonic() > end:
                 sys.exit("%d of %d bytes are unread after %d s" % (unread[0], wanted, LIMIT_S))
+            select.select([], [], [], POLL_S)
             fcntl.ioctl(fifo, termios.FIONREAD, unread)
     finally:
         os.kill(pid, signal.SIGCONT)

@@ -104,6 +104,13 @@ def test_line(kernel, modules):
                                 ("nested-state", "any", 5000, None)]).run(say=say)
     ok([s["id"] for s in g.of("start")] == ["1", "0"], "noise is skipped; run= is obeyed",
        g.of("start"), g.end)
+    ok([(e["id"], e["how"], e["code"]) for e in g.of("end")] == [("1", "exit", "0"), ("0", "exit", "0")],
+       "and what was made ready does not stand in its way", g.of("end"))
+    g = Guest(kernel, modules, [("create-vm", "any", 5000, None),
+                                ("nested-state-double-set", "vmx", 5000, None)]).run(
+        say="kvmrepro/1 {token} go seed=00 run=1\n")
+    ok(g.end == "done" and g.of("skip", id=1) and not g.of("start"),
+       "run= of what cannot run here: nothing runs, and what was made ready is ended", g.frames)
     g = Guest(kernel, modules).run(say="kvmrepro/2 {token} go seed=00\n")
     ok(g.of("fatal"), "another version of the protocol is fatal", g.frames)
 
