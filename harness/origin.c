@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "interrupt.h"
 #include "kept.h"
@@ -11,11 +12,12 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 struct origin {
 	const struct engine *engine;
-	char *console_path, *kernel_sha256;
+	char *dir, *console_path, *kernel_sha256;
 	pthread_mutex_t lock;                /* all below; held for a whole boot */
 	bool refused;                        /* the engine cannot keep a state */
 	bool sought;                         /* it has been looked for one of an earlier call */
@@ -31,6 +33,7 @@ struct origin *origin_new(const struct engine *engine, const char *console_path,
 
 	o->engine = engine;
 	o->console_path = xstrdup(console_path);
+	o->dir = xstrndup(console_path, (size_t)(strrchr(console_path, '/') - console_path));
 	o->kernel_sha256 = kernel_sha256 ? xstrdup(kernel_sha256) : NULL;
 	pthread_mutex_init(&o->lock, NULL);
 	if (!engine->keep) {
@@ -47,6 +50,8 @@ void origin_free(struct origin *origin)
 	trial_start_free(origin->engine, &origin->recalled);
 	trial_start_free(origin->engine, &origin->booted);
 	pthread_mutex_destroy(&origin->lock);
+	rmdir(origin->dir); /* where no boot was kept it is empty */
+	free(origin->dir);
 	free(origin->console_path);
 	free(origin->kernel_sha256);
 	free(origin);
@@ -79,6 +84,7 @@ static int boot(struct origin *o, const struct trial_config *config, unsigned nu
 		const char *console_path, struct trial_result *out, struct err *err)
 {
 	cleanup_free char *why = NULL;
+	int64_t began = clock_ms();
 
 	if (interrupt_signal())
 		return err_set(err, ERR_INTERRUPTED, "interrupted");
@@ -93,6 +99,8 @@ static int boot(struct origin *o, const struct trial_config *config, unsigned nu
 		return err_errno(err, ERR_HARNESS, "%s", o->console_path);
 	} else {
 		o->start = &o->booted;
+		log_info("boot: trials begin from its state (it took %.1f s)",
+			 (double)(clock_ms() - began) / 1000);
 		keep_for_later(o, config);
 	}
 	return 1;

@@ -50,6 +50,7 @@ struct bochs_vm {
 	struct vm vm;
 	char *dir;
 	struct bochs_child child; /* pid 0: there is none */
+	bool killed;              /* atomic: by stop() */
 	bool reading;             /* the thread is there */
 	pthread_t reader;
 	int log_fd, event_write_fd; /* the thread's, while it is there */
@@ -127,9 +128,11 @@ static void *read_log(void *opaque)
 	/* It is stop() that reaps it, so that the pid stays ours until then. */
 	if (waitid(P_PID, (id_t)v->child.pid, &info, WEXITED | WNOWAIT))
 		info = (siginfo_t){ 0 };
-	buf_addf(&v->log, "kvmrepro: Bochs %s %d\n",
+	buf_addf(&v->log, "kvmrepro: Bochs %s %d%s\n",
 		 info.si_code == CLD_EXITED ? "exited with status" : "was ended by signal",
-		 info.si_status);
+		 info.si_status,
+		 __atomic_load_n(&v->killed, __ATOMIC_ACQUIRE) ? " (kvmrepro's, at the trial's end)"
+							       : "");
 	if (!v->powered_off)
 		post(v, VM_DIED);
 	return NULL;
@@ -281,7 +284,8 @@ static int bochs_stop(struct vm *vm, char **log, struct err *err)
 	int rc = 0;
 
 	if (v->child.pid)
-		kill(v->child.pid, SIGKILL);
+		__atomic_store_n(&v->killed, true, __ATOMIC_RELEASE);
+	kill(v->child.pid, SIGKILL);
 	if (v->reading)
 		pthread_join(v->reader, NULL);
 	while (v->child.pid && waitpid(v->child.pid, NULL, 0) < 0 && errno == EINTR)
