@@ -36,6 +36,7 @@ struct engine_state {
 	bool have_loop, loop_stop;
 	pthread_t loop;
 	int lifecycle_id, reboot_id;
+	unsigned n_created;   /* VMs; atomic */
 	pthread_mutex_t lock; /* vms, and gone in each */
 	pthread_cond_t gone_cond;
 	struct libvirt_vm *vms;

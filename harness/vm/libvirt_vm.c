@@ -208,7 +208,10 @@ int libvirt_create(struct engine_state *state, const struct vm_spec *spec, struc
 	v->vm = (struct vm){ &engine_libvirt, -1, -1, -1 };
 	v->event_write_fd = v->memory_fd = -1;
 	v->state = state;
-	v->name = xasprintf("kvmrepro-%d-%u", (int)getpid(), spec->number);
+	/* Not the trial's number, which the boot that is kept and a second attempt have too:
+	 * libvirt says that a VM is gone before it gives its name free. */
+	v->name = xasprintf("kvmrepro-%d-%u", (int)getpid(),
+			    __atomic_fetch_add(&state->n_created, 1, __ATOMIC_RELAXED));
 	v->dir = xasprintf("%s/%u", state->config->workdir, spec->number);
 	list_add(v);
 	if (launch(v, spec, definition, err)) {

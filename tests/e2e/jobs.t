@@ -7,10 +7,20 @@ kernel=$(images/build-kernel lean 2>"$T/err") || skip_all "no test kernel: $(tai
 cpus=$(nproc)
 runs=$((5 * cpus))
 
+# idle: hundredths of seconds that CPUs of the host have been idle.
+idle() {
+	awk '$1 == "cpu" { print $5 + $6 }' /proc/stat
+}
+
+was=$(idle) SECONDS=0
 run "$KVMREPRO" run --kernel "$kernel" --boot once --runs "$runs" --repro tests/e2e/repro/nap.c \
 	--out "$T/nap"
 out_is "all runs: OK" "trials that wait are clean"
-check "more of them run at once than there are CPUs" jq -e ".jobs > $cpus" "$T/nap/run.json"
+if [ $(($(idle) - was)) -gt $((60 * SECONDS)) ]; then
+	check "more of them run at once than there are CPUs" jq -e ".jobs > $cpus" "$T/nap/run.json"
+else
+	result 0 "more of them run at once than there are CPUs # SKIP the host has other work"
+fi
 
 run "$KVMREPRO" run --kernel "$kernel" --boot once --runs "$runs" --repro tests/e2e/repro/nap.c \
 	--jobs "$cpus" --out "$T/fixed"
