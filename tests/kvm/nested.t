@@ -33,8 +33,8 @@ truncate -s 64M "$dir/disk"
 # injects (helper_vmrun leaves its vector in exception_index) a second time when something kicks the
 # vCPU, and the inner kernel has a timer interrupt with interrupts off. Without XSAVE: TCG does not
 # intercept XSETBV, so KVM never hears of its guest's, and the inner kernel warns of what CPUID says.
-# And with an invariant TSC and without ERMS and FSRM, as the harness's own VMs are, (docs/boot.md) the inner
-# kernel once stood still for 15 minutes.
+# Now and then the inner kernel with 002's bug stands still all the same, on this CPU (once in eight
+# runs) as on the harness's own (in the only run that was tried): why has not been found.
 timeout -k 10 "$limit_s" qemu-system-x86_64 -accel tcg,thread=single -smp 1 -cpu max,-xsave \
 	-machine q35 -m 3072 -nodefaults -display none -no-reboot -kernel "$kernel" \
 	-initrd "$dir/root" -append "console=ttyS0,115200 ignore_loglevel panic=-1 cryptomgr.notests KVM_RUNS=$runs" \
