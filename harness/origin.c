@@ -17,7 +17,7 @@
 
 struct origin {
 	const struct engine *engine;
-	char *dir, *console_path, *kernel_sha256;
+	char *console_path, *kernel_sha256;
 	pthread_mutex_t lock;                /* all below; held for a whole boot */
 	bool refused;                        /* the engine cannot keep a state */
 	bool sought;                         /* it has been looked for one of an earlier call */
@@ -33,7 +33,6 @@ struct origin *origin_new(const struct engine *engine, const char *console_path,
 
 	o->engine = engine;
 	o->console_path = xstrdup(console_path);
-	o->dir = xstrndup(console_path, (size_t)(strrchr(console_path, '/') - console_path));
 	o->kernel_sha256 = kernel_sha256 ? xstrdup(kernel_sha256) : NULL;
 	pthread_mutex_init(&o->lock, NULL);
 	if (!engine->keep) {
@@ -50,8 +49,8 @@ void origin_free(struct origin *origin)
 	trial_start_free(origin->engine, &origin->recalled);
 	trial_start_free(origin->engine, &origin->booted);
 	pthread_mutex_destroy(&origin->lock);
-	rmdir(origin->dir); /* where no boot was kept it is empty */
-	free(origin->dir);
+	*strrchr(origin->console_path, '/') = '\0';
+	rmdir(origin->console_path); /* where no boot was kept it is empty */
 	free(origin->console_path);
 	free(origin->kernel_sha256);
 	free(origin);

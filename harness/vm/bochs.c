@@ -283,9 +283,10 @@ static int bochs_stop(struct vm *vm, char **log, struct err *err)
 			     &v->event_write_fd, &v->child.listen_fd, &v->child.go_fd };
 	int rc = 0;
 
-	if (v->child.pid)
+	if (v->child.pid) {
 		__atomic_store_n(&v->killed, true, __ATOMIC_RELEASE);
-	kill(v->child.pid, SIGKILL);
+		kill(v->child.pid, SIGKILL);
+	}
 	if (v->reading)
 		pthread_join(v->reader, NULL);
 	while (v->child.pid && waitpid(v->child.pid, NULL, 0) < 0 && errno == EINTR)

@@ -190,8 +190,8 @@ static int launch(struct libvirt_vm *v, const struct vm_spec *spec, char **defin
 	int64_t deadline = clock_ms() + CONNECT_LIMIT_MS;
 	if (listener_accept(agent_fd, agent, ends[0], deadline, &v->vm.agent_fd, err))
 		return -1;
-	fifo_unlink(
-		console); /* QEMU opens its lines in their order, before it serves its monitor */
+	/* QEMU opens its lines in their order, before it serves its monitor. */
+	fifo_unlink(console);
 	if (spec->kept && libvirt_feed(v, spec->kept, err))
 		return -1;
 	*definition = steal(xml);
