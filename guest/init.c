@@ -165,12 +165,20 @@ static void run_chosen(struct guest *g)
 	runner_discard(g);
 }
 
-/* Lets a grace period pass, for what RCU still has to free may have something to report. */
-static void settle(const void *arg, int fd)
+/*
+ * Lets a grace period pass, for what RCU still has to free may have something to report. Not by
+ * syscall(), which would write init's errno.
+ */
+static int settle(void *unused)
 {
-	(void)arg;
-	(void)fd;
-	syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+	long rc = SYS_membarrier;
+
+	(void)unused;
+	__asm__ volatile("syscall"
+			 : "+a"(rc)
+			 : "D"((long)MEMBARRIER_CMD_GLOBAL), "S"(0l), "d"(0l)
+			 : "rcx", "r11", "memory");
+	return 0;
 }
 
 static int init_main(void)
@@ -212,7 +220,7 @@ static int init_main(void)
 		seed_random(g.agent.seed);
 		run_chosen(&g);
 		if (!g.orphans)
-			task_run(&g, "settling", settle, NULL, limit_ms, NULL, NULL);
+			task_lend(&g, "settling", settle, limit_ms);
 	}
 	agent_beat(&g.agent, false);
 	say(&g, "done");

@@ -133,14 +133,44 @@ static void read_lines(struct lines *l)
 	}
 }
 
+/* Until it has ended, or the time is over, when it is ended. Takes the lines' descriptor. */
+static const char *await(struct guest *g, struct task *t, struct lines *l, int64_t limit_ms)
+{
+	static char why[128];
+	int64_t end = now_ms() + limit_ms;
+
+	while (t->pid > 0 && !task_gone(g, t) && now_ms() < end) {
+		struct pollfd fd = { .fd = l->fd, .events = POLLIN };
+
+		agent_wait(&g->agent, &fd, l->fd >= 0, end);
+		read_lines(l);
+	}
+	read_lines(l);
+	if (l->fd >= 0)
+		close(l->fd);
+	if (t->pid < 0)
+		return strerror(-t->pid);
+	if (!task_gone(g, t)) {
+		bool gone = task_end(g, t);
+
+		snprintf(why, sizeof(why), "%s did not end within %lld s%s", t->name,
+			 (long long)limit_ms / 1000, gone ? "" : ", nor when it was killed");
+		return why;
+	}
+	if (WIFSIGNALED(t->status)) {
+		snprintf(why, sizeof(why), "%s was killed by signal %d", t->name,
+			 WTERMSIG(t->status));
+		return why;
+	}
+	return NULL;
+}
+
 const char *task_run(struct guest *g, const char *name, void (*work)(const void *arg, int fd),
 		     const void *arg, int64_t limit_ms, void (*line)(void *to, char *text),
 		     void *to)
 {
-	static char why[128];
 	struct task t = { .name = name, .id = -1 };
 	struct lines l = { .line = line, .to = to };
-	int64_t end = now_ms() + limit_ms;
 	int p[2];
 
 	if (pipe2(p, O_CLOEXEC))
@@ -153,27 +183,18 @@ const char *task_run(struct guest *g, const char *name, void (*work)(const void 
 		_exit(0);
 	}
 	close(p[1]);
-	while (t.pid > 0 && !task_gone(g, &t) && now_ms() < end) {
-		struct pollfd fd = { .fd = l.fd, .events = POLLIN };
+	return await(g, &t, &l, limit_ms);
+}
 
-		agent_wait(&g->agent, &fd, l.fd >= 0, end);
-		read_lines(&l);
-	}
-	read_lines(&l);
-	if (l.fd >= 0)
-		close(l.fd);
+const char *task_lend(struct guest *g, const char *name, int (*work)(void *), int64_t limit_ms)
+{
+	static _Alignas(16) char stack[4096];
+	struct task t = { .name = name, .id = -1 };
+	struct lines l = { .fd = -1 };
+
+	t.pid = clone(work, stack + sizeof(stack), CLONE_VM | CLONE_FS | CLONE_FILES | SIGCHLD,
+		      NULL);
 	if (t.pid < 0)
-		return strerror(-t.pid);
-	if (!task_gone(g, &t)) {
-		bool gone = task_end(g, &t);
-
-		snprintf(why, sizeof(why), "%s did not end within %lld s%s", name,
-			 (long long)limit_ms / 1000, gone ? "" : ", nor when it was killed");
-		return why;
-	}
-	if (WIFSIGNALED(t.status)) {
-		snprintf(why, sizeof(why), "%s was killed by signal %d", name, WTERMSIG(t.status));
-		return why;
-	}
-	return NULL;
+		t.pid = -errno;
+	return await(g, &t, &l, limit_ms);
 }

@@ -40,4 +40,10 @@ const char *task_run(struct guest *g, const char *name, void (*work)(const void 
 		     const void *arg, int64_t limit_ms, void (*line)(void *to, char *text),
 		     void *to);
 
+/*
+ * Runs work(NULL) in a child that is lent init's memory, descriptors and signal mask: nothing is
+ * copied, and work() must change none of it, errno included. Otherwise as task_run().
+ */
+const char *task_lend(struct guest *g, const char *name, int (*work)(void *), int64_t limit_ms);
+
 #endif

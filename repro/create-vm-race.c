@@ -1,7 +1,8 @@
 /*
  * Several threads create VMs and vCPUs and close them, all at once: in each round a VM is there,
  * and while two threads race for the same vCPU id in it, a third creates and destroys another VM
- * and a fourth closes the first under their feet.
+ * and a fourth closes the first under their feet. Teams of four do so side by side, for most of a
+ * round is waiting for the grace periods that a VM's end takes.
  *
  * Bug: none in particular; races between KVM_CREATE_VCPU, the VM's release and the VM list are a
  * standing source of syzbot's reports against virt/kvm/kvm_main.c.
@@ -13,27 +14,37 @@
 
 #include "kvmrepro/kvm.h"
 
-#define ROUNDS  8
-#define THREADS 4
+#define TEAMS   4
+#define ROUNDS  2
+#define MEMBERS 4
 
-static pthread_barrier_t gate;
-static int kvm, vm;
-static int created[THREADS];
+struct team {
+	pthread_barrier_t gate;
+	int vm;
+	struct member {
+		struct team *team;
+		int created;
+		pthread_t thread;
+	} members[MEMBERS];
+};
 
-static int race(int me)
+static struct team teams[TEAMS];
+static int kvm;
+
+static int race(const struct team *team, long me)
 {
 	int fd;
 
 	switch (me) {
 	case 0:
 	case 1:
-		fd = ioctl(vm, KVM_CREATE_VCPU, 0ul);
+		fd = ioctl(team->vm, KVM_CREATE_VCPU, 0ul);
 		break;
 	case 2:
 		fd = ioctl(kvm, KVM_CREATE_VM, 0ul);
 		break;
 	default:
-		close(vm);
+		close(team->vm);
 		return 0;
 	}
 	if (fd < 0)
@@ -44,36 +55,41 @@ static int race(int me)
 
 static void *work(void *arg)
 {
-	int me = (int)(intptr_t)arg;
+	struct member *m = arg;
+	struct team *team = m->team;
+	long me = m - team->members;
 
 	for (int i = 0; i < ROUNDS; i++) {
-		pthread_barrier_wait(&gate);
-		created[me] += race(me);
-		pthread_barrier_wait(&gate);
+		if (!me)
+			team->vm = create_vm(kvm);
+		pthread_barrier_wait(&team->gate);
+		m->created += race(team, me);
+		pthread_barrier_wait(&team->gate);
 	}
 	return NULL;
 }
 
 int main(void)
 {
-	pthread_t threads[THREADS];
+	int created[MEMBERS] = { 0 };
 
-	if (syscall(SYS_futex, &vm, FUTEX_WAKE, 1, NULL, NULL, 0) < 0 && errno == ENOSYS)
+	if (syscall(SYS_futex, &kvm, FUTEX_WAKE, 1, NULL, NULL, 0) < 0 && errno == ENOSYS)
 		unsupported("threads need futexes (CONFIG_FUTEX)");
 	kvm = open_kvm();
-	pthread_barrier_init(&gate, NULL, THREADS + 1);
-	for (intptr_t i = 0; i < THREADS; i++) {
-		errno = pthread_create(&threads[i], NULL, work, (void *)i);
-		must(errno ? -1 : 0, "pthread_create");
+	for (struct team *t = teams; t < teams + TEAMS; t++) {
+		pthread_barrier_init(&t->gate, NULL, MEMBERS);
+		for (struct member *m = t->members; m < t->members + MEMBERS; m++) {
+			m->team = t;
+			errno = pthread_create(&m->thread, NULL, work, m);
+			must(errno ? -1 : 0, "pthread_create");
+		}
 	}
-	for (int i = 0; i < ROUNDS; i++) {
-		vm = create_vm(kvm);
-		pthread_barrier_wait(&gate);
-		pthread_barrier_wait(&gate);
-	}
-	for (int i = 0; i < THREADS; i++)
-		pthread_join(threads[i], NULL);
-	printf("%d rounds: %d and %d vCPUs, %d other VMs created\n", ROUNDS, created[0], created[1],
-	       created[2]);
+	for (struct team *t = teams; t < teams + TEAMS; t++)
+		for (int i = 0; i < MEMBERS; i++) {
+			pthread_join(t->members[i].thread, NULL);
+			created[i] += t->members[i].created;
+		}
+	printf("%d rounds: %d and %d vCPUs, %d other VMs created\n", TEAMS * ROUNDS, created[0],
+	       created[1], created[2]);
 	return 0;
 }
