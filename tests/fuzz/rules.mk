@@ -5,6 +5,7 @@
 # corpora begin with the tests' data; what is found lands in $(BUILD)/fuzz.
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := oops bisect_log kernel state journal agent catalogue wire files
+FUZZ_BIN := $(FUZZ_TARGETS:%=$(BUILD)/fuzz/fuzz_%)
 
 $(BUILD)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/san/libkvmrepro.a
 	@mkdir -p $(@D)
@@ -38,4 +39,8 @@ $(FUZZ_TARGETS:%=fuzz-%): fuzz-%: $(BUILD)/fuzz/fuzz_%
 		-artifact_prefix=$(BUILD)/fuzz/ -print_final_stats=1 -verbosity=0 \
 		$(BUILD)/fuzz/corpus-$* $(BUILD)/fuzz/seeds-$* $(FUZZ_SEEDS_$*)
 
-.PHONY: fuzz $(FUZZ_TARGETS:%=fuzz-%)
+# As one job beside others: one after the other, of the CPUs' time only what nobody else wants.
+fuzz-turns: $(FUZZ_BIN)
+	@for t in $(FUZZ_TARGETS); do nice -n 19 $(MAKE) fuzz-$$t || exit 1; done
+
+.PHONY: fuzz fuzz-turns $(FUZZ_TARGETS:%=fuzz-%)
