@@ -21,14 +21,15 @@
  * nested: where KVM is built in, its parameter can only be given here.
  * no_timer_check: a busy host makes the kernel's check of its timer fail, and it panics; for guests
  * of KVM it leaves the check out by itself (arch/x86/kernel/kvm.c, paravirt_ops_setup()).
- * cryptomgr.notests, pty.legacy_count: shorten the boot (docs/boot.md has the seconds); no code
- * that a reproducer can reach depends on either. A kernel that has neither ignores them: names with
- * a dot are modules' parameters.
+ * cryptomgr.notests, crypto_kdf108_init (a self-test and nothing else), pty.legacy_count: shorten
+ * the boot (docs/boot.md has the seconds); no code that a reproducer can reach depends on them. A
+ * kernel that has none of them ignores them: names with a dot are modules' parameters.
  */
 #define KERNEL_ARGUMENTS                                                                           \
 	"console=ttyS0,115200 ignore_loglevel printk.devkmsg=off "                                 \
 	"kvm_amd.nested=1 kvm_intel.nested=1 "                                                     \
-	"no_timer_check cryptomgr.notests pty.legacy_count=0"
+	"no_timer_check cryptomgr.notests initcall_blacklist=crypto_kdf108_init "                  \
+	"pty.legacy_count=0"
 
 /*
  * What the guest's sandbox cannot guard is not there: /proc/sysrq-trigger, /proc/kcore, debugfs's
