@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -46,15 +47,17 @@ static void set_limits(void)
 	}
 }
 
-/* The reproducer's first process. Comes back only where exec() fails, with its errno. */
+/*
+ * The reproducer's first process, which is traced, so that it stops when execve() has done its
+ * work. Comes back only where that fails, with its errno.
+ */
 static int become(const struct keeper *k)
 {
 	static char *const env[] = { "PATH=/sbin:/usr/sbin:/bin:/usr/bin", "HOME=/", "TERM=dumb",
 				     NULL };
-	const struct keeper_report ready = { .ready = true };
 	char *argv[] = { (char *)k->path, NULL };
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	char dir[128], go;
+	char dir[128];
 
 	setsid();
 	snprintf(dir, sizeof(dir), "/tmp/%s", k->name);
@@ -66,10 +69,8 @@ static int become(const struct keeper *k)
 	dup2(k->out_fd, 1);
 	dup2(k->out_fd, 2);
 	umask(022);
-	if (write(k->report_fd, &ready, sizeof(ready)) < 0)
+	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
 		return errno;
-	if (read(k->go_fd, &go, 1) != 1)
-		_exit(0); /* it is not wanted any more */
 	execve(k->path, argv, env);
 	return errno;
 }
@@ -87,9 +88,28 @@ static int cage(struct keeper *k)
 	return -rc;
 }
 
+/*
+ * Lets the first process go at its first instruction when the word comes; without it, it ends with
+ * us. True, and its status, where it has ended in execve().
+ */
+static bool let_go(const struct keeper *k, pid_t first, int *status)
+{
+	const struct keeper_report ready = { .ready = true };
+	char go;
+
+	if (waitpid(first, status, 0) != first || !WIFSTOPPED(*status))
+		return true;
+	ptrace(PTRACE_SETOPTIONS, first, NULL, (void *)PTRACE_O_EXITKILL);
+	if (write(k->report_fd, &ready, sizeof(ready)) < 0 || read(k->go_fd, &go, 1) != 1)
+		_exit(0);
+	ptrace(PTRACE_DETACH, first, NULL, NULL);
+	return false;
+}
+
 static void keep(const struct keeper *k)
 {
 	struct keeper_report report = { 0 };
+	bool ended;
 	int status, exec_pipe[2];
 	pid_t first, pid;
 
@@ -106,13 +126,14 @@ static void keep(const struct keeper *k)
 		_exit(127);
 	}
 	close(k->out_fd);
-	close(k->go_fd);
 	close(exec_pipe[1]);
-	if (first < 0)
-		report.error = errno;
-	else if (read(exec_pipe[0], &report.error, sizeof(report.error)) < 0)
+	if (first < 0 || read(exec_pipe[0], &report.error, sizeof(report.error)) < 0)
 		report.error = errno;
 	close(exec_pipe[0]);
+	ended = first < 0 || let_go(k, first, &report.status);
+	close(k->go_fd);
+	if (ended && write(k->report_fd, &report, sizeof(report)) < 0)
+		return;
 	while ((pid = wait(&status)) > 0 || errno == EINTR) {
 		if (pid != first)
 			continue;
@@ -120,8 +141,6 @@ static void keep(const struct keeper *k)
 		if (write(k->report_fd, &report, sizeof(report)) < 0)
 			return;
 	}
-	if (first < 0 && write(k->report_fd, &report, sizeof(report)) < 0)
-		return;
 }
 
 static int inherited(const char *text)

@@ -4,9 +4,9 @@
  *
  *	/init KEEPER NAME PATH OUTPUT_FD REPORT_FD GO_FD SANDBOX
  *
- * SANDBOX: the path of the filter, or empty. It makes all ready for the reproducer but its
- * execve(), which waits for a byte on GO_FD, and is there until the reproducer and all that it left
- * behind is gone.
+ * SANDBOX: the path of the filter, or empty. It brings the reproducer to its first instruction,
+ * where it waits for a byte on GO_FD, and is there until the reproducer and all that it left behind
+ * is gone.
  */
 #ifndef GUEST_KEEPER_H
 #define GUEST_KEEPER_H

@@ -3,7 +3,7 @@
  * does not depend on any of that (see task.c).
  *
  * The first one of the plan is made ready before init says "ready", so that in trials that begin
- * from a kept state that work is done once. Only its execve() is left, which waits for "go".
+ * from a kept state that work is done once. It stands before its first instruction, for "go".
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +30,7 @@ struct running {
 	int report_fd; /* from the keeper */
 	int go_fd;     /* to it */
 	struct keeper_report report;
-	bool ready;    /* it has come to its execve() */
+	bool ready;    /* it stands before its first instruction */
 	bool reported; /* it has ended */
 	size_t dropped;
 	size_t held, sent; /* of text */

@@ -38,9 +38,6 @@
 #define SANDBOX_ARGUMENTS                                                                          \
 	" initcall_blacklist=sysrq_init,proc_kcore_init,lkdtm_module_init cgroup_disable=freezer"
 
-/* COMMAND_LINE_SIZE, arch/x86/include/asm/setup.h; with its NUL. */
-#define CMDLINE_BYTES 2048
-
 /* Detectors answer in seconds, later where the guest runs slower. A hung task is noticed after one
  * to two periods (kernel/hung_task.c). */
 static const struct pace {
@@ -151,11 +148,11 @@ static int make_cmdline(const struct session_options *o, struct session *s, stru
 	s->cmdline = xasprintf("%s%s%s%s", KERNEL_ARGUMENTS,
 			       o->no_guest_sandbox ? "" : SANDBOX_ARGUMENTS, o->append ? " " : "",
 			       o->append ? o->append : "");
-	if (strlen(s->cmdline) >= CMDLINE_BYTES)
+	if (strlen(s->cmdline) >= VM_CMDLINE_BYTES)
 		return err_set(err, ERR_INPUT,
 			       "--append makes the kernel's command line %zu bytes long; it may "
 			       "have %d",
-			       strlen(s->cmdline), CMDLINE_BYTES - 1);
+			       strlen(s->cmdline), VM_CMDLINE_BYTES - 1);
 	for (const char *p = s->cmdline; *p; p++)
 		if (*p < 0x20 || *p > 0x7e)
 			return err_set(err, ERR_INPUT,

@@ -33,13 +33,18 @@ struct engine_config {
 		accel; /* libvirt: what the domains use; may change until the first create() */
 };
 
+/* Of a kernel's command line, its NUL included: Linux, arch/x86/include/asm/setup.h,
+ * COMMAND_LINE_SIZE. */
+#define VM_CMDLINE_BYTES 2048
+
 /* One VM to make. Strings belong to the caller and are needed only while create() runs. */
 struct vm_spec {
-	unsigned number;    /* of the trial; makes names unique in the run */
-	const char *kernel; /* bzImage, absolute path */
-	const char *initrd; /* absolute path */
-	const char *cmdline;
-	const char *token; /* of the agent line (kvmrepro/protocol.h); replay answers with it */
+	unsigned number;     /* of the trial; makes names unique in the run */
+	const char *kernel;  /* bzImage, absolute path */
+	const char *initrd;  /* absolute path */
+	const char *cmdline; /* below VM_CMDLINE_BYTES; an engine may add to it what its machine
+				needs */
+	const char *token;   /* of the agent line (kvmrepro/protocol.h); replay answers with it */
 	unsigned memory_mib, vcpus;
 	bool keepable; /* keep() may follow */
 	const struct vm_kept

@@ -16,6 +16,7 @@
 #include "vm/affinity.h"
 #include "vm/embed_root.h"
 #include "vm/emulator.h"
+#include "vm/tsc.h"
 
 #include <errno.h>
 #include <libvirt/virterror.h>
@@ -244,6 +245,7 @@ static int connect_to(struct engine_state *state, struct err *err)
 						 VIR_DOMAIN_EVENT_CALLBACK(on_reboot), state, NULL);
 	if (state->lifecycle_id < 0 || state->reboot_id < 0)
 		return libvirt_error(err, "libvirt's domain events");
+	state->tsc_khz = tsc_khz();
 	if (learn_versions(state, err) || learn_emulator(state, err) || check_cpu(state, err))
 		return -1;
 	/* Only now: the QEMUs that libvirt has probed so far are not ours to wait for, and it would

@@ -32,6 +32,7 @@ struct engine_state {
 	char *root, *uri, *hypervisor, *library;
 	char *qemu;     /* libvirt's own choice */
 	char *emulator; /* what domains with TCG run */
+	unsigned tsc_khz; /* of this host; 0: not known */
 	bool embedded;
 	bool have_loop, loop_stop;
 	pthread_t loop;

@@ -67,6 +67,21 @@ static void list_remove(struct libvirt_vm *v)
 	pthread_mutex_unlock(&v->state->lock);
 }
 
+/*
+ * A kernel that has to find out how fast its TSC is does so wrong where the host is too busy to run
+ * it at the right moments: seen was one with a twentieth of the frequency, whose clock ran twenty
+ * times too fast, and which reported a stall. What stands in the user's own words comes later, and
+ * holds.
+ */
+static char *make_cmdline(const struct engine_state *state, const struct vm_spec *spec)
+{
+	cleanup_free char *all = xasprintf("tsc_early_khz=%u %s", state->tsc_khz, spec->cmdline);
+
+	if (state->config->accel == ACCEL_TCG && state->tsc_khz && strlen(all) < VM_CMDLINE_BYTES)
+		return steal(all);
+	return xstrdup(spec->cmdline);
+}
+
 int libvirt_define(const struct libvirt_vm *v, const struct vm_spec *spec, const char *console,
 		   const char *agent, const char *file, char **xml, struct err *err)
 {
@@ -74,6 +89,7 @@ int libvirt_define(const struct libvirt_vm *v, const struct vm_spec *spec, const
 	const char *cpu = v->state->config->cpu;
 	bool tuned = accel == ACCEL_TCG && !cpu;
 	char memory[16], vcpus[16];
+	cleanup_free char *cmdline = make_cmdline(v->state, spec);
 	cleanup_buf struct buf text = BUF_INIT;
 
 	snprintf(memory, sizeof(memory), "%u", spec->memory_mib);
@@ -86,7 +102,7 @@ int libvirt_define(const struct libvirt_vm *v, const struct vm_spec *spec, const
 		{ "MACHINE", LIBVIRT_MACHINE },
 		{ "KERNEL", spec->kernel },
 		{ "INITRD", spec->initrd },
-		{ "CMDLINE", spec->cmdline },
+		{ "CMDLINE", cmdline },
 		{ "CPU", cpu ? NULL : libvirt_cpu(v->state->config) },
 		{ "MODEL", cpu },
 		{ "WITHOUT", tuned ? "disable" : NULL },
