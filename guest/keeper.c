@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,8 +49,8 @@ static void set_limits(void)
 }
 
 /*
- * The reproducer's first process, which is traced, so that it stops when execve() has done its
- * work. Comes back only where that fails, with its errno.
+ * The reproducer's first process. It is traced, and stops before its execve() and behind it. Comes
+ * back only where that fails, with its errno.
  */
 static int become(const struct keeper *k)
 {
@@ -69,7 +70,7 @@ static int become(const struct keeper *k)
 	dup2(k->out_fd, 1);
 	dup2(k->out_fd, 2);
 	umask(022);
-	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
+	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) || raise(SIGSTOP))
 		return errno;
 	execve(k->path, argv, env);
 	return errno;
@@ -89,17 +90,43 @@ static int cage(struct keeper *k)
 }
 
 /*
- * Lets the first process go at its first instruction when the word comes; without it, it ends with
- * us. True, and its status, where it has ended in execve().
+ * From its first stop on it ends with us: it must never run untold. Returns 0 or an errno; one that
+ * has ended is left to be waited for.
+ */
+static int tether(pid_t first)
+{
+	siginfo_t info;
+	int error;
+
+	if (waitid(P_PID, (id_t)first, &info, WEXITED | WSTOPPED | WNOWAIT))
+		return errno;
+	if (info.si_code != CLD_TRAPPED)
+		return 0;
+	if (!ptrace(PTRACE_SETOPTIONS, first, NULL, PTRACE_O_EXITKILL | PTRACE_O_TRACEEXEC) &&
+	    !ptrace(PTRACE_CONT, first, NULL, NULL))
+		return 0;
+	error = errno;
+	kill(first, SIGKILL);
+	return error;
+}
+
+/*
+ * Lets it go at its first instruction when the word comes. True, and its status, where it has ended
+ * before that.
  */
 static bool let_go(const struct keeper *k, pid_t first, int *status)
 {
 	const struct keeper_report ready = { .ready = true };
 	char go;
 
-	if (waitpid(first, status, 0) != first || !WIFSTOPPED(*status))
-		return true;
-	ptrace(PTRACE_SETOPTIONS, first, NULL, (void *)PTRACE_O_EXITKILL);
+	for (;;) {
+		if (waitpid(first, status, 0) != first || !WIFSTOPPED(*status))
+			return true;
+		if (*status >> 8 == (SIGTRAP | PTRACE_EVENT_EXEC << 8))
+			break;
+		/* An execve() that cannot go back kills by a signal, in older kernels so. */
+		ptrace(PTRACE_CONT, first, NULL, WSTOPSIG(*status));
+	}
 	if (write(k->report_fd, &ready, sizeof(ready)) < 0 || read(k->go_fd, &go, 1) != 1)
 		_exit(0);
 	ptrace(PTRACE_DETACH, first, NULL, NULL);
@@ -127,7 +154,8 @@ static void keep(const struct keeper *k)
 	}
 	close(k->out_fd);
 	close(exec_pipe[1]);
-	if (first < 0 || read(exec_pipe[0], &report.error, sizeof(report.error)) < 0)
+	report.error = first < 0 ? errno : tether(first);
+	if (!report.error && read(exec_pipe[0], &report.error, sizeof(report.error)) < 0)
 		report.error = errno;
 	close(exec_pipe[0]);
 	ended = first < 0 || let_go(k, first, &report.status);

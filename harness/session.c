@@ -23,7 +23,8 @@
  * of KVM it leaves the check out by itself (arch/x86/kernel/kvm.c, paravirt_ops_setup()).
  * cryptomgr.notests, crypto_kdf108_init (a self-test and nothing else), pty.legacy_count: shorten
  * the boot (docs/boot.md has the seconds); no code that a reproducer can reach depends on them. A
- * kernel that has none of them ignores them: names with a dot are modules' parameters.
+ * kernel that has none of them ignores them: names with a dot are modules' parameters, and an
+ * initcall that is not there is never met.
  */
 #define KERNEL_ARGUMENTS                                                                           \
 	"console=ttyS0,115200 ignore_loglevel printk.devkmsg=off "                                 \

@@ -30,8 +30,8 @@ struct engine_state {
 	const struct engine_config *config;
 	virConnectPtr conn;
 	char *root, *uri, *hypervisor, *library;
-	char *qemu;     /* libvirt's own choice */
-	char *emulator; /* what domains with TCG run */
+	char *qemu;       /* libvirt's own choice */
+	char *emulator;   /* what domains with TCG run */
 	unsigned tsc_khz; /* of this host; 0: not known */
 	bool embedded;
 	bool have_loop, loop_stop;

@@ -67,21 +67,6 @@ static void list_remove(struct libvirt_vm *v)
 	pthread_mutex_unlock(&v->state->lock);
 }
 
-/*
- * A kernel that has to find out how fast its TSC is does so wrong where the host is too busy to run
- * it at the right moments: seen was one with a twentieth of the frequency, whose clock ran twenty
- * times too fast, and which reported a stall. What stands in the user's own words comes later, and
- * holds.
- */
-static char *make_cmdline(const struct engine_state *state, const struct vm_spec *spec)
-{
-	cleanup_free char *all = xasprintf("tsc_early_khz=%u %s", state->tsc_khz, spec->cmdline);
-
-	if (state->config->accel == ACCEL_TCG && state->tsc_khz && strlen(all) < VM_CMDLINE_BYTES)
-		return steal(all);
-	return xstrdup(spec->cmdline);
-}
-
 int libvirt_define(const struct libvirt_vm *v, const struct vm_spec *spec, const char *console,
 		   const char *agent, const char *file, char **xml, struct err *err)
 {
@@ -89,7 +74,6 @@ int libvirt_define(const struct libvirt_vm *v, const struct vm_spec *spec, const
 	const char *cpu = v->state->config->cpu;
 	bool tuned = accel == ACCEL_TCG && !cpu;
 	char memory[16], vcpus[16];
-	cleanup_free char *cmdline = make_cmdline(v->state, spec);
 	cleanup_buf struct buf text = BUF_INIT;
 
 	snprintf(memory, sizeof(memory), "%u", spec->memory_mib);
@@ -102,7 +86,7 @@ int libvirt_define(const struct libvirt_vm *v, const struct vm_spec *spec, const
 		{ "MACHINE", LIBVIRT_MACHINE },
 		{ "KERNEL", spec->kernel },
 		{ "INITRD", spec->initrd },
-		{ "CMDLINE", cmdline },
+		{ "CMDLINE", spec->cmdline },
 		{ "CPU", cpu ? NULL : libvirt_cpu(v->state->config) },
 		{ "MODEL", cpu },
 		{ "WITHOUT", tuned ? "disable" : NULL },
@@ -180,18 +164,36 @@ static int create(struct libvirt_vm *v, const char *xml, struct err *err)
 	return 0;
 }
 
+/*
+ * A kernel that has to find out how fast its TSC is does so wrong where the host is too busy to run
+ * it at the right moments: seen was one with a twentieth of the frequency, whose clock ran twenty
+ * times too fast, and which reported a stall. What stands in the user's own words comes later, and
+ * holds. No state depends on it, and it is not in a state's key: a measure may differ each time.
+ */
+static char *make_cmdline(const struct engine_state *state, const struct vm_spec *spec)
+{
+	cleanup_free char *all = xasprintf("tsc_early_khz=%u %s", state->tsc_khz, spec->cmdline);
+
+	if (state->config->accel == ACCEL_TCG && state->tsc_khz && strlen(all) < VM_CMDLINE_BYTES)
+		return steal(all);
+	return xstrdup(spec->cmdline);
+}
+
 static int launch(struct libvirt_vm *v, const struct vm_spec *spec, char **definition,
 		  struct err *err)
 {
 	cleanup_free char *console = xasprintf("%s/console", v->dir);
 	cleanup_free char *agent = xasprintf("%s/agent", v->dir);
+	cleanup_free char *cmdline = make_cmdline(v->state, spec);
 	cleanup_fd int agent_fd = -1;
 	cleanup_free char *xml = NULL, *file = NULL;
 	bool other_user = !v->state->embedded;
+	struct vm_spec words = *spec;
 	int ends[2];
 
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK))
 		return err_errno(err, ERR_HARNESS, "pipe");
+	words.cmdline = cmdline;
 	v->vm.event_fd = ends[0];
 	v->event_write_fd = ends[1];
 	if (spec->keepable && libvirt_memory_open(spec->memory_mib, &v->memory_fd, err))
@@ -201,7 +203,7 @@ static int launch(struct libvirt_vm *v, const struct vm_spec *spec, char **defin
 		file = libvirt_memory_path(memory_fd);
 	if (fs_mkdirs(v->dir, err) || fifo_open(console, other_user, &v->vm.console_fd, err) ||
 	    listener_open(agent, other_user, &agent_fd, err) ||
-	    libvirt_define(v, spec, console, agent, file, &xml, err) || create(v, xml, err))
+	    libvirt_define(v, &words, console, agent, file, &xml, err) || create(v, xml, err))
 		return -1;
 	int64_t deadline = clock_ms() + CONNECT_LIMIT_MS;
 	if (listener_accept(agent_fd, agent, ends[0], deadline, &v->vm.agent_fd, err))

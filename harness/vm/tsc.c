@@ -7,8 +7,9 @@
 #if defined(__x86_64__)
 #include <x86intrin.h>
 
-#define MEASURE_MS 5
-#define TRIES      16
+#define MEASURE_MS  5
+#define TRIES       16
+#define MAX_TICK_NS 1000
 
 struct sample {
 	uint64_t tsc;
@@ -39,6 +40,11 @@ static struct sample take(void)
 unsigned tsc_khz(void)
 {
 	const struct timespec time = { .tv_nsec = MEASURE_MS * 1000000l };
+	struct timespec tick;
+
+	/* A jiffy, where the clock is coarse. */
+	if (clock_getres(CLOCK_MONOTONIC, &tick) || tick.tv_sec || tick.tv_nsec > MAX_TICK_NS)
+		return 0;
 	const struct sample first = take();
 
 	nanosleep(&time, NULL);

@@ -4,7 +4,7 @@
 
 /*
  * Its frequency in kHz, measured in a few milliseconds against CLOCK_MONOTONIC_RAW and rounded to a
- * whole MHz, so that it is the same each time; 0 where there is none. A guest of QEMU's TCG reads
+ * whole MHz; 0 where there is none, or no clock that is fine enough. A guest of QEMU's TCG reads
  * this counter as its own (QEMU, include/qemu/timer.h, cpu_get_host_ticks()).
  */
 unsigned tsc_khz(void);

@@ -4,6 +4,8 @@
 # module, a program). FUZZ_SECONDS each; -j2 for two at a time. The objects are the unit tests'. The
 # corpora begin with the tests' data; what is found lands in $(BUILD)/fuzz.
 FUZZ_SECONDS ?= 60
+# For one input, by the wall clock as FUZZ_SECONDS are.
+FUZZ_TIMEOUT ?= 20
 FUZZ_TARGETS := oops bisect_log kernel state journal agent catalogue wire files
 FUZZ_BIN := $(FUZZ_TARGETS:%=$(BUILD)/fuzz/fuzz_%)
 
@@ -35,12 +37,14 @@ fuzz: $(FUZZ_TARGETS:%=fuzz-%) ## fuzz what reads bytes from outside, each for F
 $(FUZZ_TARGETS:%=fuzz-%): fuzz-%: $(BUILD)/fuzz/fuzz_%
 	@mkdir -p $(BUILD)/fuzz/corpus-$* $(BUILD)/fuzz/seeds-$*
 	tests/fuzz/seeds $* $(BUILD)/fuzz/seeds-$*
-	$< -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=1024 $(FUZZ_ARGS_$*) \
+	$< -max_total_time=$(FUZZ_SECONDS) -timeout=$(FUZZ_TIMEOUT) -rss_limit_mb=1024 $(FUZZ_ARGS_$*) \
 		-artifact_prefix=$(BUILD)/fuzz/ -print_final_stats=1 -verbosity=0 \
 		$(BUILD)/fuzz/corpus-$* $(BUILD)/fuzz/seeds-$* $(FUZZ_SEEDS_$*)
 
-# As one job beside others: one after the other, of the CPUs' time only what nobody else wants.
+# As one job beside others: one after the other, and of the CPUs' time what the others leave.
 fuzz-turns: $(FUZZ_BIN)
-	@for t in $(FUZZ_TARGETS); do nice -n 19 $(MAKE) fuzz-$$t || exit 1; done
+	@rc=0; for t in $(FUZZ_TARGETS); do \
+		nice -n 19 $(MAKE) FUZZ_TIMEOUT=600 fuzz-$$t || rc=1; \
+	done; exit $$rc
 
 .PHONY: fuzz fuzz-turns $(FUZZ_TARGETS:%=fuzz-%)

@@ -96,7 +96,8 @@ def test_nuisances(kernel, modules, where):
     test_beats(g)
 
 
-def test_line(kernel, modules):
+def test_line(kernel, modules, where):
+    mark = build("mark", where)
     say = ("noise\n\x00\xff" + "x" * 9000 + "\nkvmrepro/1 " + "0" * 32 + " go seed=00\n"
            "kvmrepro/1 {token} hum key=value\nkvmrepro/1 {token} go seed=%30%30aB run=1,0\n")
     g = Guest(kernel, modules, [("create-vm", "any", 5000, None),
@@ -106,11 +107,20 @@ def test_line(kernel, modules):
        g.of("start"), g.end)
     ok([(e["id"], e["how"], e["code"]) for e in g.of("end")] == [("1", "exit", "0"), ("0", "exit", "0")],
        "and what was made ready does not stand in its way", g.of("end"))
-    g = Guest(kernel, modules, [("create-vm", "any", 5000, None),
-                                ("nested-state-double-set", "vmx", 5000, None)]).run(
-        say="kvmrepro/1 {token} go seed=00 run=1\n")
-    ok(g.end == "done" and g.of("skip", id=1) and not g.of("start"),
-       "run= of what cannot run here: nothing runs, and what was made ready is ended", g.frames)
+    g = Guest(kernel, modules, [("mark", "any", 5000, mark),
+                                ("nested-state-double-set", "vmx", 5000, None),
+                                ("mark-2", "any", 5000, mark)]).run(
+        say="kvmrepro/1 {token} go seed=00 run=1,2\n")
+    ok(g.end == "done" and g.of("skip", id=1) and not g.of("start", id=0),
+       "run= of what cannot run here: it is skipped", g.frames)
+    ok(g.of("end", id=2, how="exit", code=0), "and what was made ready ends without having run",
+       g.of("end"))
+    g = Guest(kernel, modules, [("not-a-program", "any", 1000, os.path.join(TOP, "repro/catalogue")),
+                                ("mark", "any", 5000, mark), ("mark-2", "any", 5000, mark)]).run()
+    ok(g.of("end", id=0, how="failed", why="Exec format error"),
+       "what is made ready and cannot be executed", g.of("end", id=0))
+    ok(g.of("end", id=1, how="exit", code=0) and g.of("end", id=2, how="exit", code=3),
+       "and the next ones run, each in its turn", g.of("end"))
     g = Guest(kernel, modules).run(say="kvmrepro/2 {token} go seed=00\n")
     ok(g.of("fatal"), "another version of the protocol is fatal", g.frames)
 
@@ -138,7 +148,7 @@ def main():
     test_beats(test_bundled(kernel, modules))
     with tempfile.TemporaryDirectory() as where:
         test_nuisances(kernel, modules, where)
-    test_line(kernel, modules)
+        test_line(kernel, modules, where)
     test_lacking(kernel, modules)
     print("1..%d" % tests)
 
