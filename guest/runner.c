@@ -233,6 +233,9 @@ static void send_end(struct guest *g, const struct running *run, const char *kil
 	} else if (*run->why || run->report.error) {
 		frame_str(&f, "how", "failed");
 		send_why(&f, run);
+	} else if (run->reported && !run->ready) {
+		frame_str(&f, "how", "failed");
+		frame_str(&f, "why", "it was ended before its first instruction");
 	} else if (WIFSIGNALED(status)) {
 		frame_str(&f, "how", "signal");
 		frame_num(&f, "code", WTERMSIG(status));

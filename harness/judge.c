@@ -258,13 +258,13 @@ static int open_subject(struct court *court, struct subject *s, struct err *err)
 	return store_run(&s->store, j->json, err);
 }
 
-static int open_origin(struct subject *s, struct origin **out, struct err *err)
+static int open_origin(struct subject *s, const char *label, struct origin **out, struct err *err)
 {
 	cleanup_free char *console = NULL;
 
 	if (store_begin_boot(&s->store, &console, err))
 		return -1;
-	*out = origin_new(s->session.engine, console,
+	*out = origin_new(s->session.engine, label, console,
 			  s->kernel->session.keep_state ? s->session.image.sha256 : NULL);
 	return 0;
 }
@@ -309,6 +309,7 @@ static void tell_jobs(const struct court *court, unsigned jobs)
 static int make_runs(struct court *court, struct err *err)
 {
 	cleanup_free struct plan_kernel *kernels = xcalloc(court->n, sizeof(*kernels));
+	cleanup_free char(*labels)[64] = xcalloc(court->n, sizeof(*labels));
 	struct plan plan = {
 		.kernels = kernels,
 		.n_kernels = court->n,
@@ -325,14 +326,16 @@ static int make_runs(struct court *court, struct err *err)
 	for (size_t i = 0; i < court->n; i++) {
 		struct subject *s = &court->subjects[i];
 
+		court_label(s->out, labels[i], sizeof(labels[i]));
 		kernels[i] = (struct plan_kernel){
 			.trial = &s->session.trial,
+			.label = labels[i],
 			.store = &s->store,
 			.made = s->out->ended,
 		};
 		if (!rc && !s->out->recalled && s->kernel->session.boot_once &&
 		    s->session.engine != &engine_replay)
-			rc = open_origin(s, &kernels[i].origin, err);
+			rc = open_origin(s, labels[i], &kernels[i].origin, err);
 	}
 	if (!rc) {
 		rc = plan_run(&plan, &most, err);

@@ -3,7 +3,6 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "interrupt.h"
 #include "kept.h"
@@ -17,7 +16,7 @@
 
 struct origin {
 	const struct engine *engine;
-	char *console_path, *kernel_sha256;
+	char *label, *console_path, *kernel_sha256;
 	pthread_mutex_t lock;                /* all below; held for a whole boot */
 	bool refused;                        /* the engine cannot keep a state */
 	bool sought;                         /* it has been looked for one of an earlier call */
@@ -26,17 +25,18 @@ struct origin {
 	const struct trial_start *start;     /* which of them trials begin from; NULL: none yet */
 };
 
-struct origin *origin_new(const struct engine *engine, const char *console_path,
+struct origin *origin_new(const struct engine *engine, const char *label, const char *console_path,
 			  const char *kernel_sha256)
 {
 	struct origin *o = xcalloc(1, sizeof(*o));
 
 	o->engine = engine;
+	o->label = xstrdup(label);
 	o->console_path = xstrdup(console_path);
 	o->kernel_sha256 = kernel_sha256 ? xstrdup(kernel_sha256) : NULL;
 	pthread_mutex_init(&o->lock, NULL);
 	if (!engine->keep) {
-		log_info("%s cannot keep a VM's state: each trial boots", engine->name);
+		log_info("%s%s cannot keep a VM's state: each trial boots", label, engine->name);
 		o->refused = true;
 	}
 	return o;
@@ -51,6 +51,7 @@ void origin_free(struct origin *origin)
 	pthread_mutex_destroy(&origin->lock);
 	*strrchr(origin->console_path, '/') = '\0';
 	rmdir(origin->console_path); /* where no boot was kept it is empty */
+	free(origin->label);
 	free(origin->console_path);
 	free(origin->kernel_sha256);
 	free(origin);
@@ -75,7 +76,7 @@ static void keep_for_later(const struct origin *o, const struct trial_config *co
 	struct err err;
 
 	if (o->key[0] && kept_add(config, o->key, o->console_path, &o->booted, &err))
-		log_info("boot: the state is not kept for later: %s", err.msg);
+		log_info("%sboot: the state is not kept for later: %s", o->label, err.msg);
 }
 
 /* The trial's console of a boot that was kept is that of all trials' boot. */
@@ -83,7 +84,6 @@ static int boot(struct origin *o, const struct trial_config *config, unsigned nu
 		const char *console_path, struct trial_result *out, struct err *err)
 {
 	cleanup_free char *why = NULL;
-	int64_t began = clock_ms();
 
 	if (interrupt_signal())
 		return err_set(err, ERR_INTERRUPTED, "interrupted");
@@ -91,15 +91,15 @@ static int boot(struct origin *o, const struct trial_config *config, unsigned nu
 	if (rc <= 0)
 		return rc;
 	if (why) {
-		log_info("the VM's state cannot be kept (%s): each trial boots", why);
+		log_info("%sthe VM's state cannot be kept (%s): each trial boots", o->label, why);
 		o->refused = true;
 		unlink(console_path);
 	} else if (rename(console_path, o->console_path)) {
 		return err_errno(err, ERR_HARNESS, "%s", o->console_path);
 	} else {
 		o->start = &o->booted;
-		log_info("boot: trials begin from its state (it took %.1f s)",
-			 (double)(clock_ms() - began) / 1000);
+		log_info("%sboot: trials begin from its state (it took %.1f s)", o->label,
+			 (double)o->booted.boot_ms / 1000);
 		keep_for_later(o, config);
 	}
 	return 1;

@@ -98,7 +98,7 @@ static int make_trial_twice(struct crew *crew, const struct plan_kernel *k,
 	if (rc || result->outcome.kind != OUTCOME_INFRA || !result->host_fault)
 		return rc;
 	outcome_text(&result->outcome, &outcome);
-	log_info("run #%u: %s; it is made once more", number, outcome.data);
+	log_info("%srun #%u: %s; it is made once more", k->label, number, outcome.data);
 	rc = store_set_aside(k->store, config->engine, result, config->repros, err);
 	trial_result_free(result);
 	if (rc)

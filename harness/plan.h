@@ -11,6 +11,7 @@
 
 struct plan_kernel {
 	const struct trial_config *trial;
+	const char *label;         /* before what is told of it: "base: ", or "" */
 	const struct store *store; /* where consoles go while they are read */
 	struct origin *origin;     /* where its trials begin; NULL: each boots */
 	const bool *made;          /* by number: not to be made any more; read before plan_run()

@@ -29,6 +29,7 @@ struct trial_start {
 	char *initrd; /* what it booted with; the VMs that begin from it have it too */
 	char *token;
 	int64_t guest_ms; /* the guest's clock */
+	int64_t boot_ms;  /* from the VM's start to the guest's "ready" */
 	char *release, *version, *vendor, *features, *nested, *kvm, *sandbox;
 	struct buf agent_log;
 };

@@ -241,6 +241,7 @@ static void fill_start(const struct trial *t, char *initrd, struct trial_start *
 		.initrd = initrd,
 		.token = xstrdup(t->token),
 		.guest_ms = t->guest_ms,
+		.boot_ms = r->ready_ms,
 		.release = steal(r->release),
 		.version = steal(r->version),
 		.vendor = steal(r->vendor),

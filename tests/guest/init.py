@@ -3,6 +3,7 @@
 import configparser
 import glob
 import os
+import struct
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,21 @@ def build(name, where):
                            "-I" + os.path.join(TOP, "include"), "-o", elf,
                            os.path.join(PROGS, name + ".c")])
     return elf
+
+
+def build_unloadable(program, where):
+    """The program with its first segment at an address that no process has: execve() kills it."""
+    with open(program, "rb") as f:
+        elf = bytearray(f.read())
+    headers, = struct.unpack_from("<Q", elf, 32)
+    size, number = struct.unpack_from("<HH", elf, 54)
+    first = next(at for at in range(headers, headers + number * size, size)
+                 if struct.unpack_from("<I", elf, at) == (1,))  # PT_LOAD
+    struct.pack_into("<Q", elf, first + 16, 0xffff800000000000)
+    path = os.path.join(where, "unloadable")
+    with open(path, "wb") as f:
+        f.write(elf)
+    return path
 
 
 def frame_order(guest):
@@ -116,10 +132,14 @@ def test_line(kernel, modules, where):
     ok(g.of("end", id=2, how="exit", code=0), "and what was made ready ends without having run",
        g.of("end"))
     g = Guest(kernel, modules, [("not-a-program", "any", 1000, os.path.join(TOP, "repro/catalogue")),
-                                ("mark", "any", 5000, mark), ("mark-2", "any", 5000, mark)]).run()
+                                ("mark", "any", 5000, mark),
+                                ("unloadable", "any", 5000, build_unloadable(mark, where)),
+                                ("mark-2", "any", 5000, mark)]).run()
     ok(g.of("end", id=0, how="failed", why="Exec format error"),
        "what is made ready and cannot be executed", g.of("end", id=0))
-    ok(g.of("end", id=1, how="exit", code=0) and g.of("end", id=2, how="exit", code=3),
+    ok(g.of("end", id=2, how="failed", why="it was ended before its first instruction"),
+       "what execve() kills has not run", g.of("end", id=2))
+    ok(g.of("end", id=1, how="exit", code=0) and g.of("end", id=3, how="exit", code=3),
        "and the next ones run, each in its turn", g.of("end"))
     g = Guest(kernel, modules).run(say="kvmrepro/2 {token} go seed=00\n")
     ok(g.of("fatal"), "another version of the protocol is fatal", g.frames)
