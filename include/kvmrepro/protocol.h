@@ -52,8 +52,9 @@
  *  end     id= how= [code=] [why=] ms=
  *          how: exit (code: status), signal (code: number), timeout (its duration was over; it and
  *          all its descendants were killed and are gone), stuck (killed, and not gone after
- *          stuck_ms), failed (it did not come to its first instruction; why). With exit and signal
- * its first process ended so, and all its others have ended too. ms: its time, without the killing.
+ *          stuck_ms), failed (it came to no instruction of its own; why). With exit and signal its
+ *          first process ended so, and all its others have ended too. ms: its time, without the
+ *          killing.
  *  beat    n= ms=
  *          a heartbeat each PROTO_BEAT_MS of guest time, from hello to done; ms since boot
  *  done    nothing more is to come; init powers the guest off
