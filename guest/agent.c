@@ -176,11 +176,6 @@ void agent_beat(struct agent *a, bool on)
 	beat(a);
 }
 
-static int hex_value(char c)
-{
-	return isdigit((unsigned char)c) ? c - '0' : toupper((unsigned char)c) - 'A' + 10;
-}
-
 /* Copies the value of KEY=VALUE with its %HH resolved; what is too long is cut off. */
 static void take_value(char *to, size_t size, const char *value)
 {

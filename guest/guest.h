@@ -9,7 +9,7 @@
 #include "agent.h"
 #include "plan.h"
 
-struct running; /* runner.c's own */
+struct task;
 
 struct guest {
 	struct agent agent;
@@ -18,11 +18,15 @@ struct guest {
 	bool vmx;     /* likewise */
 	bool nested;  /* KVM offers the same to its guests; known once the canary has passed */
 	bool orphans; /* a task that would not die was left behind: waiting for all is in vain */
-	struct running *run; /* the reproducer that was made ready and has not been run, or NULL */
+	bool ran;     /* a reproducer has */
+	struct task *ready; /* the reproducers that were made ready and have not been run */
 };
 
 /* Milliseconds since boot (CLOCK_MONOTONIC). */
 int64_t now_ms(void);
+
+/* Of a hex digit. */
+int hex_value(char c);
 
 /* Writes text to a file that exists, in one write. Returns 0 or -errno; absent files are normal. */
 int write_file(const char *path, const char *text);

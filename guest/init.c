@@ -4,6 +4,7 @@
  * each of the bundled reproducers, when it is run under its name.
  */
 #include <cpuid.h>
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/membarrier.h>
@@ -23,12 +24,12 @@
 #include "applets.h"
 #include "canary.h"
 #include "detectors.h"
+#include "helper.h"
 #include "keeper.h"
 #include "modules.h"
 #include "mounts.h"
 #include "runner.h"
 #include "sandbox.h"
-#include "task.h"
 
 #define DRAIN_MS 60000 /* a harness that is stopped for a while must not miss the last words */
 
@@ -125,26 +126,24 @@ static void null_stdio(void)
 }
 
 /* Credits the harness's entropy, so that guests restored from one state differ. */
-static void seed_random(const char *hex)
+static void seed_random(int fd, const char *hex)
 {
 	struct {
 		struct rand_pool_info info;
 		unsigned char bytes[512];
 	} pool = { 0 };
-	unsigned int byte;
 	int n = 0;
-	int fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
 
-	for (; n < (int)sizeof(pool.bytes) && sscanf(hex, "%2x", &byte) == 1 && hex[1]; hex += 2)
-		pool.bytes[n++] = (unsigned char)byte;
+	for (; n < (int)sizeof(pool.bytes) && isxdigit((unsigned char)hex[0]) &&
+	       isxdigit((unsigned char)hex[1]);
+	     hex += 2)
+		pool.bytes[n++] = (unsigned char)(hex_value(hex[0]) << 4 | hex_value(hex[1]));
 	pool.info.buf_size = n;
 	pool.info.entropy_count = n * 8;
 	if (fd >= 0 && n) {
 		ioctl(fd, RNDADDENTROPY, &pool);
 		ioctl(fd, RNDRESEEDCRNG, 0);
 	}
-	if (fd >= 0)
-		close(fd);
 }
 
 static void run_chosen(struct guest *g)
@@ -165,20 +164,10 @@ static void run_chosen(struct guest *g)
 	runner_discard(g);
 }
 
-/*
- * Lets a grace period pass, for what RCU still has to free may have something to report. Not by
- * syscall(), which would write init's errno.
- */
-static int settle(void *unused)
+/* Lets a grace period pass, for what RCU still has to free may have something to report. */
+static void settle(void)
 {
-	long rc = SYS_membarrier;
-
-	(void)unused;
-	__asm__ volatile("syscall"
-			 : "+a"(rc)
-			 : "D"((long)MEMBARRIER_CMD_GLOBAL), "S"(0l), "d"(0l)
-			 : "rcx", "r11", "memory");
-	return 0;
+	syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 }
 
 static int init_main(void)
@@ -212,15 +201,19 @@ static int init_main(void)
 	if (why)
 		fatal(&g, why);
 	if (canary_run(&g, limit_ms)) {
+		/* What is made before "ready" costs trials that begin from a kept state nothing. */
+		int random = open("/dev/urandom", O_RDWR | O_CLOEXEC);
+
+		helper_start();
 		ready(&g);
 		while (!g.agent.go && !g.agent.alien)
 			agent_wait(&g.agent, NULL, 0, -1);
 		if (g.agent.alien)
 			fatal(&g, "the harness speaks another version of the protocol");
-		seed_random(g.agent.seed);
+		seed_random(random, g.agent.seed);
 		run_chosen(&g);
 		if (!g.orphans)
-			task_lend(&g, "settling", settle, limit_ms);
+			helper_run(&g, settle, limit_ms);
 	}
 	agent_beat(&g.agent, false);
 	say(&g, "done");

@@ -117,6 +117,7 @@ static int tether(pid_t first)
 static bool let_go(const struct keeper *k, pid_t first, int *status)
 {
 	const struct keeper_report ready = { .ready = true };
+	struct keeper_report refused = { .uncaged = true };
 	char go;
 
 	for (;;) {
@@ -129,6 +130,10 @@ static bool let_go(const struct keeper *k, pid_t first, int *status)
 	}
 	if (write(k->report_fd, &ready, sizeof(ready)) < 0 || read(k->go_fd, &go, 1) != 1)
 		_exit(0);
+	if (go == *KEEPER_GO_GROUPED)
+		refused.error = -sandbox_limit_memory(first);
+	if (refused.error)
+		_exit(write(k->report_fd, &refused, sizeof(refused)) < 0);
 	ptrace(PTRACE_DETACH, first, NULL, NULL);
 	return false;
 }

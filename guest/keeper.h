@@ -5,8 +5,8 @@
  *	/init KEEPER NAME PATH OUTPUT_FD REPORT_FD GO_FD SANDBOX
  *
  * SANDBOX: the path of the filter, or empty. It brings the reproducer to its first instruction,
- * where it waits for a byte on GO_FD, and is there until the reproducer and all that it left behind
- * is gone.
+ * where it waits for one of the words below on GO_FD, and is there until the reproducer and all
+ * that it left behind is gone.
  */
 #ifndef GUEST_KEEPER_H
 #define GUEST_KEEPER_H
@@ -15,6 +15,9 @@
 
 #define KEEPER      "--keeper"
 #define KEEPER_ARGC 8
+
+#define KEEPER_GO         "g"
+#define KEEPER_GO_GROUPED "m" /* go, but into a memory group of its own first */
 
 /* What is said on REPORT_FD: first that all is ready, unless it cannot be, then the end. */
 struct keeper_report {

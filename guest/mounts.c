@@ -169,14 +169,20 @@ static bool is_node(size_t i)
 
 void mounts_mend_devices(void)
 {
-	DIR *dev = opendir("/dev");
-	struct dirent *e;
+	int dev = open("/dev", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_Alignas(struct dirent64) char buf[2048];
+	ssize_t n;
 
-	while (dev && (e = readdir(dev)))
-		if (e->d_type == DT_REG)
-			unlinkat(dirfd(dev), e->d_name, 0);
-	if (dev)
-		closedir(dev);
+	while (dev >= 0 && (n = getdents64(dev, buf, sizeof(buf))) > 0)
+		for (ssize_t at = 0; at < n;) {
+			const struct dirent64 *e = (const struct dirent64 *)(buf + at);
+
+			if (e->d_type == DT_REG)
+				unlinkat(dev, e->d_name, 0);
+			at += e->d_reclen;
+		}
+	if (dev >= 0)
+		close(dev);
 	for (size_t i = 0; i < sizeof(nodes) / sizeof(*nodes); i++) {
 		if (!standard[i] || is_node(i))
 			continue;

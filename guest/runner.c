@@ -1,9 +1,10 @@
 /*
- * A reproducer runs under a keeper (keeper.h), a child of init in namespaces of its own. Killing
- * does not depend on any of that (see task.c).
+ * A reproducer runs under a keeper (keeper.h), a child of init in namespaces of its own.
  *
- * The first one of the plan is made ready before init says "ready", so that in trials that begin
- * from a kept state that work is done once. It stands before its first instruction, for "go".
+ * All that can run here are made ready before init says "ready", so that in trials that begin from
+ * a kept state that work is done once: each stands before its first instruction, until its turn
+ * comes. Without PID namespaces it is the first one alone, for there its end is that of all (see
+ * task.c). What waits is in no memory group yet, which another could get at; the first one is.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "helper.h"
 #include "keeper.h"
 #include "mounts.h"
 #include "runner.h"
@@ -22,7 +24,9 @@
 
 #define PUMP_MS    20000
 #define PREPARE_MS 10000 /* what takes longer goes on beside what comes next */
+#define MEND_MS    10000
 
+/* task.id is its place in the plan and in running[]. */
 struct running {
 	struct task task;
 	const struct plan_repro *repro;
@@ -30,13 +34,16 @@ struct running {
 	int report_fd; /* from the keeper */
 	int go_fd;     /* to it */
 	struct keeper_report report;
-	bool ready;    /* it stands before its first instruction */
+	bool grouped;  /* it was made in a memory group of its own, or needs none */
+	bool ready;    /* it stands, or stood, before its first instruction */
 	bool reported; /* it has ended */
 	size_t dropped;
-	size_t held, sent; /* of text */
+	size_t held, sent; /* of printed[] */
 	char why[64];      /* the keeper could not be started */
-	char text[PROTO_OUTPUT_BYTES];
 };
+
+static struct running running[PROTO_MAX_REPROS];
+static char printed[PROTO_OUTPUT_BYTES]; /* by the one whose turn it is */
 
 /* The keeper is a program of its own: a fork of init would show its copy of the token to the
  * reproducer, in /proc/1/mem. */
@@ -61,38 +68,39 @@ static void __attribute__((noreturn)) refuse(int report_fd, int error)
 }
 
 /* Starts the keeper, in namespaces as the kernel has them. fds: its output, report and go. */
-static pid_t start_keeper(const struct plan_repro *r, const char *sandbox, const int *fds)
+static void start_keeper(struct running *run, const char *sandbox, const int *fds)
 {
 	static const unsigned long flags[] = { CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWNS,
 					       CLONE_NEWPID | CLONE_NEWNS, CLONE_NEWNS };
 	pid_t pid = -EINVAL;
 
-	for (int i = 0; i < 3 && (pid == -EINVAL || pid == -EPERM); i++)
+	for (int i = 0; i < 3 && (pid == -EINVAL || pid == -EPERM); i++) {
 		pid = task_fork(flags[i]);
+		run->task.apart = flags[i] & CLONE_NEWPID;
+	}
 	if (!pid) {
-		mounts_mend_devices();
-		int rc = sandbox ? sandbox_limit_memory() : 0;
+		int rc = sandbox && run->grouped ? sandbox_limit_memory(0) : 0;
+
 		if (rc)
 			refuse(fds[1], -rc);
-		become_keeper(r, sandbox ? sandbox : "", fds);
+		become_keeper(run->repro, sandbox ? sandbox : "", fds);
 	}
-	return pid;
+	run->task.pid = pid;
 }
 
-/* Starts the keeper, which goes as far as it can without "go". There is one at a time. */
-static struct running *start(struct guest *g, int id)
+/* Starts the keeper, which goes as far as it can without "go". */
+static void start(struct guest *g, struct running *run, int id, bool grouped)
 {
-	static struct running the_one;
-	struct running *run = &the_one;
 	const struct plan_repro *r = &g->plan.repros[id];
 	int out[2] = { -1, -1 }, report[2] = { -1, -1 }, go[2] = { -1, -1 };
 
-	*run = (struct running){ .task = { .name = r->name, .id = id }, .repro = r };
+	*run = (struct running){ .task = { .name = r->name, .id = id },
+				 .repro = r,
+				 .grouped = grouped || !g->plan.sandbox };
 	if (pipe2(out, O_CLOEXEC) || pipe2(report, O_CLOEXEC) || pipe2(go, O_CLOEXEC))
 		run->task.pid = -errno;
 	else
-		run->task.pid =
-			start_keeper(r, g->plan.sandbox, (const int[]){ out[1], report[1], go[0] });
+		start_keeper(run, g->plan.sandbox, (const int[]){ out[1], report[1], go[0] });
 	close(out[1]);
 	close(report[1]);
 	close(go[0]);
@@ -103,7 +111,6 @@ static struct running *start(struct guest *g, int id)
 	run->go_fd = go[1];
 	if (run->task.pid < 0)
 		snprintf(run->why, sizeof(run->why), "%s", strerror(-run->task.pid));
-	return run;
 }
 
 static void close_fd(int *fd)
@@ -129,7 +136,7 @@ static void pump(struct guest *g, struct running *run)
 
 		frame_begin(&f, &g->agent, "output");
 		frame_num(&f, "id", run->task.id);
-		frame_data(&f, "data", run->text + run->sent, n);
+		frame_data(&f, "data", printed + run->sent, n);
 		agent_send(&g->agent, &f);
 		run->sent += n;
 	}
@@ -138,14 +145,13 @@ static void pump(struct guest *g, struct running *run)
 /* Reads what it printed, at most one buffer, so that heartbeats go on. False: nothing was there. */
 static bool drain(struct running *run)
 {
-	size_t room = sizeof(run->text) - run->held;
+	size_t room = sizeof(printed) - run->held;
 	char surplus[16384];
 	ssize_t n;
 
 	if (run->out_fd < 0)
 		return false;
-	n = read(run->out_fd, room ? run->text + run->held : surplus,
-		 room ? room : sizeof(surplus));
+	n = read(run->out_fd, room ? printed + run->held : surplus, room ? room : sizeof(surplus));
 	if (!n)
 		close_fd(&run->out_fd);
 	if (n <= 0)
@@ -286,43 +292,86 @@ static void close_fds(struct running *run)
 	close_fd(&run->go_fd);
 }
 
+/* From those that wait for their turn. False: it is none of them. */
+static bool withdraw(struct guest *g, const struct task *t)
+{
+	struct task **at = &g->ready;
+
+	while (*at && *at != t)
+		at = &(*at)->next;
+	if (!*at)
+		return false;
+	*at = t->next;
+	return true;
+}
+
+static void discard(struct guest *g, struct running *run)
+{
+	close_fds(run);
+	if (run->task.pid > 0)
+		task_end(g, &run->task);
+}
+
 void runner_discard(struct guest *g)
 {
-	if (!g->run)
-		return;
-	close_fds(g->run);
-	if (g->run->task.pid > 0)
-		task_end(g, &g->run->task);
-	g->run = NULL;
+	while (g->ready) {
+		struct running *run = &running[g->ready->id];
+
+		withdraw(g, &run->task);
+		discard(g, run);
+	}
 }
 
 void runner_prepare(struct guest *g)
 {
 	char why[64];
-	int id = 0;
 
-	for (; id < g->plan.n_repros; id++) {
+	for (int id = 0; id < g->plan.n_repros; id++) {
+		struct running *run = &running[id];
+
 		lacks(g, &g->plan.repros[id], why, sizeof(why));
-		if (!*why)
+		if (*why)
+			continue;
+		start(g, run, id, !g->ready);
+		run->task.next = g->ready;
+		g->ready = &run->task;
+		if (!*run->why)
+			watch(g, run, now_ms() + PREPARE_MS, true);
+		if (!run->task.apart)
 			break;
 	}
-	if (id == g->plan.n_repros)
-		return;
-	g->run = start(g, id);
-	if (!*g->run->why)
-		watch(g, g->run, now_ms() + PREPARE_MS, true);
 }
 
-/* With what was made ready, if it is this one. */
+/* Whether what was made ready still is what it was when those before it have run. */
+static bool is_fresh(struct guest *g, struct running *run)
+{
+	bool gone = task_gone(g, &run->task);
+
+	hear(run);
+	if (run->ready && (gone || run->reported))
+		return false; /* somebody has killed it */
+	return !g->ran || !run->grouped || !g->plan.sandbox;
+}
+
+/* What was made ready, or is now. */
 static struct running *take(struct guest *g, int id)
 {
-	struct running *run = g->run;
+	struct running *run = &running[id];
+	bool made;
 
-	if (!run || run->task.id != id) {
-		runner_discard(g);
-		run = start(g, id);
+	if (g->ran)
+		helper_run(g, mounts_mend_devices, MEND_MS);
+	made = withdraw(g, &run->task);
+	if (made && !is_fresh(g, run)) {
+		discard(g, run);
+		made = false;
 	}
-	g->run = NULL;
+	if (!made) {
+		if (g->ready && !g->ready->apart)
+			runner_discard(g);
+		start(g, run, id, true);
+	}
+	g->ran = true;
 	return run;
 }
 
@@ -339,10 +388,12 @@ void runner_run(struct guest *g, int id)
 	frame_str(&f, "name", g->plan.repros[id].name);
 	agent_send(&g->agent, &f);
 	struct running *run = take(g, id);
+
 	begin = now_ms();
 	if (!*run->why) {
 		/* Nobody reads it where the keeper has failed, which it says. */
-		dprintf(run->go_fd, "\n");
+		if (write(run->go_fd, run->grouped ? KEEPER_GO : KEEPER_GO_GROUPED, 1) != 1)
+			close_fd(&run->go_fd);
 		watch(g, run, begin + run->repro->duration_ms, false);
 	}
 	ms = now_ms() - begin;
@@ -350,7 +401,7 @@ void runner_run(struct guest *g, int id)
 		if (!task_gone(g, &run->task))
 			killed = task_end(g, &run->task) ? "timeout" : "stuck";
 		else
-			kill(-1, SIGKILL);
+			task_kill(&run->task);
 		hear(run);
 	}
 	pump_all(g, run);

@@ -4,10 +4,10 @@
 
 #include "guest.h"
 
-/* Makes the first reproducer that can run here ready, for the run of it that may follow. */
+/* Makes the reproducers that can run here ready, for the runs of them that may follow. */
 void runner_prepare(struct guest *g);
 
-/* Ends what was made ready and has not been run. */
+/* Ends those that were made ready and have not been run. */
 void runner_discard(struct guest *g);
 
 /* Runs reproducer `id` of the plan to its end, with all the frames that it gives rise to. */

@@ -106,7 +106,7 @@ const char *sandbox_raise(void)
 }
 
 /* The group has a name that the reproducers before could not know, nor prepare. */
-int sandbox_limit_memory(void)
+int sandbox_limit_memory(pid_t child)
 {
 	struct sysinfo info = { 0 };
 	char dir[64], path[96], bytes[32];
@@ -127,7 +127,12 @@ int sandbox_limit_memory(void)
 	snprintf(bytes, sizeof(bytes), "%llu\n", free > 2 * kept ? free - kept : kept);
 	int rc = write_file(path, bytes);
 	snprintf(path, sizeof(path), "%s/cgroup.procs", dir);
-	return rc ? rc : write_file(path, "0\n");
+	rc = rc ? rc : write_file(path, "0\n");
+	if (!rc && child) {
+		snprintf(bytes, sizeof(bytes), "%d\n", (int)child);
+		rc = write_file(path, bytes);
+	}
+	return rc;
 }
 
 int sandbox_load(const char *path)

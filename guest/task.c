@@ -3,6 +3,10 @@
  * but init, in one pass that no fork() slips through, whatever sessions, namespaces and fathers
  * they gave themselves, and needs neither /proc nor cgroups. Whoever's father dies becomes init's
  * child, so all are gone when wait() says that there is no child.
+ *
+ * The same holds within a PID namespace: nobody in it outlives its PID 1, who is not reaped before
+ * all others are gone. A reproducer in one of its own is ended so, and those that wait for their
+ * turn stay.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,20 +42,35 @@ pid_t task_fork(unsigned long flags)
 	return 0;
 }
 
+static void note(struct task *t, pid_t pid, int status)
+{
+	if (pid != t->pid || t->reaped)
+		return;
+	t->status = status;
+	t->reaped = true;
+}
+
 bool task_gone(struct guest *g, struct task *t)
 {
 	int status;
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (pid == t->pid) {
-			t->status = status;
-			t->reaped = true;
-		}
+		note(t, pid, status);
+		for (struct task *r = g->ready; r; r = r->next)
+			note(r, pid, status);
 	}
 	if (pid < 0 && errno == ECHILD)
 		g->orphans = false;
-	return t->reaped && (pid < 0 || g->orphans);
+	return t->reaped && (pid < 0 || g->orphans || t->apart);
+}
+
+void task_kill(const struct task *t)
+{
+	if (!t->apart)
+		kill(-1, SIGKILL);
+	else if (!t->reaped)
+		kill(t->pid, SIGKILL);
 }
 
 /* How many tasks there are, kernel threads and all; needs no /proc. */
@@ -70,7 +89,7 @@ bool task_end(struct guest *g, struct task *t)
 	int64_t next = now_ms() + STUCK_EVERY_MS;
 	unsigned int fewest = ~0u;
 
-	kill(-1, SIGKILL);
+	task_kill(t);
 	while (!task_gone(g, t) && now_ms() < end) {
 		struct pollfd fd = { .fd = stuck.fd, .events = POLLIN };
 
@@ -82,10 +101,10 @@ bool task_end(struct guest *g, struct task *t)
 				end = now_ms() + g->plan.stuck_ms;
 			fewest = tasks < fewest ? tasks : fewest;
 			next += STUCK_EVERY_MS;
-			/* Also ends the last scan, should it hang in what it looks at. */
-			stuck_close(&stuck);
-			kill(-1, SIGKILL);
-			stuck_open(&stuck);
+			task_kill(t);
+			/* The last one may hang in what it looks at. */
+			if (stuck.fd < 0)
+				stuck_open(&stuck);
 			continue;
 		}
 		agent_wait(&g->agent, &fd, stuck.fd >= 0, next < end ? next : end);
@@ -133,44 +152,14 @@ static void read_lines(struct lines *l)
 	}
 }
 
-/* Until it has ended, or the time is over, when it is ended. Takes the lines' descriptor. */
-static const char *await(struct guest *g, struct task *t, struct lines *l, int64_t limit_ms)
-{
-	static char why[128];
-	int64_t end = now_ms() + limit_ms;
-
-	while (t->pid > 0 && !task_gone(g, t) && now_ms() < end) {
-		struct pollfd fd = { .fd = l->fd, .events = POLLIN };
-
-		agent_wait(&g->agent, &fd, l->fd >= 0, end);
-		read_lines(l);
-	}
-	read_lines(l);
-	if (l->fd >= 0)
-		close(l->fd);
-	if (t->pid < 0)
-		return strerror(-t->pid);
-	if (!task_gone(g, t)) {
-		bool gone = task_end(g, t);
-
-		snprintf(why, sizeof(why), "%s did not end within %lld s%s", t->name,
-			 (long long)limit_ms / 1000, gone ? "" : ", nor when it was killed");
-		return why;
-	}
-	if (WIFSIGNALED(t->status)) {
-		snprintf(why, sizeof(why), "%s was killed by signal %d", t->name,
-			 WTERMSIG(t->status));
-		return why;
-	}
-	return NULL;
-}
-
 const char *task_run(struct guest *g, const char *name, void (*work)(const void *arg, int fd),
 		     const void *arg, int64_t limit_ms, void (*line)(void *to, char *text),
 		     void *to)
 {
+	static char why[128];
 	struct task t = { .name = name, .id = -1 };
 	struct lines l = { .line = line, .to = to };
+	int64_t end = now_ms() + limit_ms;
 	int p[2];
 
 	if (pipe2(p, O_CLOEXEC))
@@ -183,18 +172,27 @@ const char *task_run(struct guest *g, const char *name, void (*work)(const void 
 		_exit(0);
 	}
 	close(p[1]);
-	return await(g, &t, &l, limit_ms);
-}
+	while (t.pid > 0 && !task_gone(g, &t) && now_ms() < end) {
+		struct pollfd fd = { .fd = l.fd, .events = POLLIN };
 
-const char *task_lend(struct guest *g, const char *name, int (*work)(void *), int64_t limit_ms)
-{
-	static _Alignas(16) char stack[4096];
-	struct task t = { .name = name, .id = -1 };
-	struct lines l = { .fd = -1 };
-
-	t.pid = clone(work, stack + sizeof(stack), CLONE_VM | CLONE_FS | CLONE_FILES | SIGCHLD,
-		      NULL);
+		agent_wait(&g->agent, &fd, l.fd >= 0, end);
+		read_lines(&l);
+	}
+	read_lines(&l);
+	if (l.fd >= 0)
+		close(l.fd);
 	if (t.pid < 0)
-		t.pid = -errno;
-	return await(g, &t, &l, limit_ms);
+		return strerror(-t.pid);
+	if (!task_gone(g, &t)) {
+		bool gone = task_end(g, &t);
+
+		snprintf(why, sizeof(why), "%s did not end within %lld s%s", name,
+			 (long long)limit_ms / 1000, gone ? "" : ", nor when it was killed");
+		return why;
+	}
+	if (WIFSIGNALED(t.status)) {
+		snprintf(why, sizeof(why), "%s was killed by signal %d", name, WTERMSIG(t.status));
+		return why;
+	}
+	return NULL;
 }

@@ -13,8 +13,10 @@ struct task {
 	const char *name;
 	int id;     /* of the reproducer; -1: init's own work */
 	pid_t pid;  /* the child that all others descend from */
+	bool apart; /* it is PID 1 of a namespace, with which all others end */
 	int status; /* from wait(), once reaped */
 	bool reaped;
+	struct task *next; /* in guest.ready */
 };
 
 /*
@@ -23,12 +25,15 @@ struct task {
  */
 pid_t task_fork(unsigned long flags);
 
-/* Reaps what has ended. True when the task and all it left behind are gone. */
+/* Reaps what has ended, of g->ready too. True when the task and all it left behind are gone. */
 bool task_gone(struct guest *g, struct task *t);
 
+/* Kills the task and all that descend from it: what is apart its namespace, or all but init. */
+void task_kill(const struct task *t);
+
 /*
- * Kills everything but init itself and waits until it is gone, with a "stuck" frame a second for
- * each task that is not. False when the plan's stuck_ms were over first: g->orphans is then set.
+ * Kills likewise and waits until all is gone, with a "stuck" frame a second for each task that is
+ * not. False when the plan's stuck_ms were over first: g->orphans is then set.
  */
 bool task_end(struct guest *g, struct task *t);
 
@@ -39,11 +44,5 @@ bool task_end(struct guest *g, struct task *t);
 const char *task_run(struct guest *g, const char *name, void (*work)(const void *arg, int fd),
 		     const void *arg, int64_t limit_ms, void (*line)(void *to, char *text),
 		     void *to);
-
-/*
- * Runs work(NULL) in a child that is lent init's memory, descriptors and signal mask: nothing is
- * copied, and work() must change none of it, errno included. Otherwise as task_run().
- */
-const char *task_lend(struct guest *g, const char *name, int (*work)(void *), int64_t limit_ms);
 
 #endif

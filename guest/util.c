@@ -1,4 +1,5 @@
-/* The clock and one-shot reads and writes of small files, for all of init. */
+/* The clock, hex digits and one-shot reads and writes of small files, for all of init. */
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -13,6 +14,11 @@ int64_t now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+int hex_value(char c)
+{
+	return isdigit((unsigned char)c) ? c - '0' : toupper((unsigned char)c) - 'A' + 10;
 }
 
 int write_file(const char *path, const char *text)

@@ -41,10 +41,9 @@ $(FUZZ_TARGETS:%=fuzz-%): fuzz-%: $(BUILD)/fuzz/fuzz_%
 		-artifact_prefix=$(BUILD)/fuzz/ -print_final_stats=1 -verbosity=0 \
 		$(BUILD)/fuzz/corpus-$* $(BUILD)/fuzz/seeds-$* $(FUZZ_SEEDS_$*)
 
-# As one job beside others: one after the other, and of the CPUs' time what the others leave.
+# As one job beside others.
 fuzz-turns: $(FUZZ_BIN)
-	@rc=0; for t in $(FUZZ_TARGETS); do \
-		nice -n 19 $(MAKE) FUZZ_TIMEOUT=600 fuzz-$$t || rc=1; \
-	done; exit $$rc
+	@env -u MAKEFLAGS -u MAKELEVEL BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_TIMEOUT=600 \
+		tests/fuzz/turns $(FUZZ_TARGETS)
 
 .PHONY: fuzz fuzz-turns $(FUZZ_TARGETS:%=fuzz-%)

@@ -45,10 +45,11 @@ def kvm_modules(kernel):
 
 
 class Guest:
-    """modules: (file, parameters); repros: (name, needs, ms, ELF or None for a bundled one)."""
+    """modules: (file, parameters); repros: (name, needs, ms, ELF or None for a bundled one);
+    sandbox: the filter, in struct sock_filter's."""
 
     def __init__(self, kernel, modules=(), repros=(), append="", detector_ms=20000, stuck_ms=30000,
-                 machine="pc", cpu=CPU, smp=2, memory=512, plan=None, files=()):
+                 machine="pc", cpu=CPU, smp=2, memory=512, plan=None, files=(), sandbox=None):
         self.kernel, self.append, self.machine = kernel, append, machine
         self.cpu, self.smp, self.memory = cpu, smp, memory
         self.token = secrets.token_hex(16)
@@ -76,6 +77,9 @@ class Guest:
             else:
                 cpio += cpio_entry(path, b"/init", 0o120777)
             lines.append("repro %s %s %d /%s" % (name, needs, ms, path))
+        if sandbox:
+            cpio += cpio_entry("kvmrepro/sandbox", sandbox, 0o100600)
+            lines.append("sandbox /kvmrepro/sandbox")
         for name, data in files:
             cpio += cpio_entry(name, data, 0o100755)
         text = plan if plan is not None else "\n".join(lines) + "\n"

@@ -145,6 +145,24 @@ def test_line(kernel, modules, where):
     ok(g.of("fatal"), "another version of the protocol is fatal", g.frames)
 
 
+def test_turns(kernel, modules, where):
+    """What becomes of those that wait for their turn, ready, while others run."""
+    mark, group = build("mark", where), build("group", where)
+    g = Guest(kernel, modules, [("kill-all", "any", 5000, build("kill-all", where)),
+                                ("mark", "any", 5000, mark), ("mark-2", "any", 5000, mark)]).run()
+    ok(g.of("end", id=0, how="signal", code=9), "one that has everything killed", g.of("end", id=0))
+    ok(g.of("end", id=1, how="exit", code=0) and g.of("end", id=2, how="exit", code=3),
+       "and those that waited are made ready once more", g.of("end"))
+    allow = struct.pack("<HBBI", 0x06, 0, 0, 0x7fff0000)  # BPF_RET, SECCOMP_RET_ALLOW
+    g = Guest(kernel, modules, [("group-%d" % i, "any", 5000, group) for i in range(3)],
+              sandbox=allow).run(say="kvmrepro/1 {token} go seed=00 run=1,0,2,1\n")
+    groups = [g.output(i).split() for i in range(3)]
+    found = [x for words in groups for x in words]
+    ok([len(words) for words in groups] == [1, 2, 1] and len(set(found)) == 4 and
+       all(x.startswith("0::/reproducer-") for x in found),
+       "each in a memory group of its own, in whatever order", groups, g.frames)
+
+
 def test_lacking(kernel, modules):
     bad = [m for m in modules if "irqbypass" not in m[0]]
     g = Guest(kernel, [("/nowhere/irqbypass.ko", "")] + bad).run()
@@ -169,6 +187,7 @@ def main():
     with tempfile.TemporaryDirectory() as where:
         test_nuisances(kernel, modules, where)
         test_line(kernel, modules, where)
+        test_turns(kernel, modules, where)
     test_lacking(kernel, modules)
     print("1..%d" % tests)
 
