@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "agent.h"
+#include "helper.h"
 #include "plan.h"
 
 struct task;
@@ -14,10 +15,12 @@ struct task;
 struct guest {
 	struct agent agent;
 	struct plan plan;
+	struct helper helper;
 	bool svm;     /* the CPU offers it, by CPUID */
 	bool vmx;     /* likewise */
 	bool nested;  /* KVM offers the same to its guests; known once the canary has passed */
 	bool orphans; /* a task that would not die was left behind: waiting for all is in vain */
+	bool groups;  /* there are memory control groups to put reproducers in */
 	bool ran;     /* a reproducer has */
 	struct task *ready; /* the reproducers that were made ready and have not been run */
 };

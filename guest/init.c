@@ -24,7 +24,6 @@
 #include "applets.h"
 #include "canary.h"
 #include "detectors.h"
-#include "helper.h"
 #include "keeper.h"
 #include "modules.h"
 #include "mounts.h"
@@ -101,7 +100,7 @@ static void ready(struct guest *g)
 	struct frame f;
 
 	frame_begin(&f, &g->agent, "ready");
-	frame_str(&f, "sandbox", g->plan.sandbox ? sandbox_raise() : "off");
+	frame_str(&f, "sandbox", g->plan.sandbox ? sandbox_raise(&g->groups) : "off");
 	runner_prepare(g);
 	agent_send(&g->agent, &f);
 }
@@ -204,7 +203,7 @@ static int init_main(void)
 		/* What is made before "ready" costs trials that begin from a kept state nothing. */
 		int random = open("/dev/urandom", O_RDWR | O_CLOEXEC);
 
-		helper_start();
+		helper_start(&g.helper);
 		ready(&g);
 		while (!g.agent.go && !g.agent.alien)
 			agent_wait(&g.agent, NULL, 0, -1);

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,15 +111,47 @@ static int tether(pid_t first)
 	return error;
 }
 
+/* Where init does not hear, it has given us up. */
+static void tell(const struct keeper *k, const struct keeper_report *report)
+{
+	if (write(k->report_fd, report, sizeof(*report)) < 0)
+		_exit(0);
+}
+
+static void on_child(int sig)
+{
+	(void)sig;
+}
+
+/* Waits for the word. '\0': it will not come, or the reproducer has been ended meanwhile. */
+static char await_word(const struct keeper *k, pid_t first)
+{
+	const struct sigaction child = { .sa_handler = on_child };
+	struct pollfd fd = { .fd = k->go_fd, .events = POLLIN };
+	sigset_t set, open_mask;
+	int status;
+	char word;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &set, &open_mask);
+	sigaction(SIGCHLD, &child, NULL);
+	tell(k, &(struct keeper_report){ .event = KEEPER_READY });
+	do {
+		if (waitpid(first, &status, WNOHANG) == first && !WIFSTOPPED(status))
+			return '\0';
+	} while (ppoll(&fd, 1, NULL, &open_mask) <= 0);
+	return read(k->go_fd, &word, 1) == 1 ? word : '\0';
+}
+
 /*
  * Lets it go at its first instruction when the word comes. True, and its status, where it has ended
- * before that.
+ * before it was ready.
  */
 static bool let_go(const struct keeper *k, pid_t first, int *status)
 {
-	const struct keeper_report ready = { .ready = true };
-	struct keeper_report refused = { .uncaged = true };
-	char go;
+	struct keeper_report report = { .event = KEEPER_ENDED };
+	char word;
 
 	for (;;) {
 		if (waitpid(first, status, 0) != first || !WIFSTOPPED(*status))
@@ -128,28 +161,33 @@ static bool let_go(const struct keeper *k, pid_t first, int *status)
 		/* An execve() that cannot go back kills by a signal, in older kernels so. */
 		ptrace(PTRACE_CONT, first, NULL, WSTOPSIG(*status));
 	}
-	if (write(k->report_fd, &ready, sizeof(ready)) < 0 || read(k->go_fd, &go, 1) != 1)
+	word = await_word(k, first);
+	if (!word)
+		_exit(0); /* init makes another one */
+	if (word == *KEEPER_GO_GROUPED)
+		report.error = -sandbox_limit_memory(first);
+	report.uncaged = report.error;
+	if (!report.error && ptrace(PTRACE_DETACH, first, NULL, NULL))
+		report.error = errno;
+	if (!report.error)
+		report.event = KEEPER_STARTED;
+	tell(k, &report);
+	if (report.error)
 		_exit(0);
-	if (go == *KEEPER_GO_GROUPED)
-		refused.error = -sandbox_limit_memory(first);
-	if (refused.error)
-		_exit(write(k->report_fd, &refused, sizeof(refused)) < 0);
-	ptrace(PTRACE_DETACH, first, NULL, NULL);
 	return false;
 }
 
 static void keep(const struct keeper *k)
 {
-	struct keeper_report report = { 0 };
+	struct keeper_report report = { .event = KEEPER_ENDED };
 	bool ended;
 	int status, exec_pipe[2];
-	pid_t first, pid;
+	pid_t first = -1, pid;
 
 	/* Without a PID namespace: what loses its father comes here, not to init. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	if (pipe2(exec_pipe, O_CLOEXEC))
-		return;
-	first = fork();
+	if (!pipe2(exec_pipe, O_CLOEXEC))
+		first = fork();
 	if (!first) {
 		int error = become(k);
 
@@ -157,22 +195,21 @@ static void keep(const struct keeper *k)
 			_exit(126);
 		_exit(127);
 	}
+	report.error = first < 0 ? errno : tether(first);
 	close(k->out_fd);
 	close(exec_pipe[1]);
-	report.error = first < 0 ? errno : tether(first);
 	if (!report.error && read(exec_pipe[0], &report.error, sizeof(report.error)) < 0)
 		report.error = errno;
 	close(exec_pipe[0]);
 	ended = first < 0 || let_go(k, first, &report.status);
 	close(k->go_fd);
-	if (ended && write(k->report_fd, &report, sizeof(report)) < 0)
-		return;
+	if (ended)
+		tell(k, &report);
 	while ((pid = wait(&status)) > 0 || errno == EINTR) {
 		if (pid != first)
 			continue;
 		report.status = status;
-		if (write(k->report_fd, &report, sizeof(report)) < 0)
-			return;
+		tell(k, &report);
 	}
 }
 
@@ -194,7 +231,7 @@ void keeper_main(char **argv)
 		.go_fd = inherited(argv[6]),
 		.sandbox = argv[7],
 	};
-	struct keeper_report report = { .uncaged = true };
+	struct keeper_report report = { .event = KEEPER_ENDED, .uncaged = true };
 
 	/* The keeper too: what it holds goes when its mounts do, and the kernel would rather panic
 	 * than go without memory that nobody can be killed for. */
@@ -205,6 +242,6 @@ void keeper_main(char **argv)
 		mounts_private();
 	if (!report.error)
 		keep(&k);
-	else if (write(k.report_fd, &report, sizeof(report)) < 0)
-		return;
+	else
+		tell(&k, &report);
 }

@@ -19,12 +19,18 @@
 #define KEEPER_GO         "g"
 #define KEEPER_GO_GROUPED "m" /* go, but into a memory group of its own first */
 
-/* What is said on REPORT_FD: first that all is ready, unless it cannot be, then the end. */
+/* What is said on REPORT_FD: each once, in this order; the end also where it comes earlier. */
+enum keeper_event {
+	KEEPER_READY,   /* it stands before its first instruction */
+	KEEPER_STARTED, /* it was let go */
+	KEEPER_ENDED    /* with what follows */
+};
+
 struct keeper_report {
-	bool ready;
-	int error;    /* of exec(), or 0 */
+	enum keeper_event event;
+	int error;    /* why it could not be started, or 0 */
 	int status;   /* from wait() */
-	bool uncaged; /* error is the sandbox's: nothing was run */
+	bool uncaged; /* error is the sandbox's */
 };
 
 /* Returns when all of the reproducer is gone. */

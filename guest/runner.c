@@ -4,18 +4,16 @@
  * All that can run here are made ready before init says "ready", so that in trials that begin from
  * a kept state that work is done once: each stands before its first instruction, until its turn
  * comes. Without PID namespaces it is the first one alone, for there its end is that of all (see
- * task.c). What waits is in no memory group yet, which another could get at; the first one is.
+ * task.c). What waits is in no memory group yet, which another could get at.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "helper.h"
 #include "keeper.h"
 #include "mounts.h"
 #include "runner.h"
@@ -26,7 +24,6 @@
 #define PREPARE_MS 10000 /* what takes longer goes on beside what comes next */
 #define MEND_MS    10000
 
-/* task.id is its place in the plan and in running[]. */
 struct running {
 	struct task task;
 	const struct plan_repro *repro;
@@ -34,16 +31,19 @@ struct running {
 	int report_fd; /* from the keeper */
 	int go_fd;     /* to it */
 	struct keeper_report report;
-	bool grouped;  /* it was made in a memory group of its own, or needs none */
-	bool ready;    /* it stands, or stood, before its first instruction */
-	bool reported; /* it has ended */
+	bool ready, started, reported; /* KEEPER_READY, _STARTED and _ENDED have come */
 	size_t dropped;
-	size_t held, sent; /* of printed[] */
+	size_t held, sent; /* of text */
 	char why[64];      /* the keeper could not be started */
+	char *text;        /* PROTO_OUTPUT_BYTES, which one after the other has */
 };
 
-static struct running running[PROTO_MAX_REPROS];
-static char printed[PROTO_OUTPUT_BYTES]; /* by the one whose turn it is */
+static struct running *running_of(int id)
+{
+	static struct running running[PROTO_MAX_REPROS];
+
+	return &running[id];
+}
 
 /* The keeper is a program of its own: a fork of init would show its copy of the token to the
  * reproducer, in /proc/1/mem. */
@@ -60,13 +60,6 @@ become_keeper(const struct plan_repro *r, const char *sandbox, const int *fds)
 	_exit(127);
 }
 
-static void __attribute__((noreturn)) refuse(int report_fd, int error)
-{
-	const struct keeper_report report = { .error = error, .uncaged = true };
-
-	_exit(write(report_fd, &report, sizeof(report)) < 0);
-}
-
 /* Starts the keeper, in namespaces as the kernel has them. fds: its output, report and go. */
 static void start_keeper(struct running *run, const char *sandbox, const int *fds)
 {
@@ -78,25 +71,19 @@ static void start_keeper(struct running *run, const char *sandbox, const int *fd
 		pid = task_fork(flags[i]);
 		run->task.apart = flags[i] & CLONE_NEWPID;
 	}
-	if (!pid) {
-		int rc = sandbox && run->grouped ? sandbox_limit_memory(0) : 0;
-
-		if (rc)
-			refuse(fds[1], -rc);
+	if (!pid)
 		become_keeper(run->repro, sandbox ? sandbox : "", fds);
-	}
 	run->task.pid = pid;
 }
 
 /* Starts the keeper, which goes as far as it can without "go". */
-static void start(struct guest *g, struct running *run, int id, bool grouped)
+static void start(struct guest *g, struct running *run, int id)
 {
+	static char text[PROTO_OUTPUT_BYTES];
 	const struct plan_repro *r = &g->plan.repros[id];
 	int out[2] = { -1, -1 }, report[2] = { -1, -1 }, go[2] = { -1, -1 };
 
-	*run = (struct running){ .task = { .name = r->name, .id = id },
-				 .repro = r,
-				 .grouped = grouped || !g->plan.sandbox };
+	*run = (struct running){ .task = { .name = r->name, .id = id }, .repro = r, .text = text };
 	if (pipe2(out, O_CLOEXEC) || pipe2(report, O_CLOEXEC) || pipe2(go, O_CLOEXEC))
 		run->task.pid = -errno;
 	else
@@ -136,7 +123,7 @@ static void pump(struct guest *g, struct running *run)
 
 		frame_begin(&f, &g->agent, "output");
 		frame_num(&f, "id", run->task.id);
-		frame_data(&f, "data", printed + run->sent, n);
+		frame_data(&f, "data", run->text + run->sent, n);
 		agent_send(&g->agent, &f);
 		run->sent += n;
 	}
@@ -145,13 +132,14 @@ static void pump(struct guest *g, struct running *run)
 /* Reads what it printed, at most one buffer, so that heartbeats go on. False: nothing was there. */
 static bool drain(struct running *run)
 {
-	size_t room = sizeof(printed) - run->held;
+	size_t room = PROTO_OUTPUT_BYTES - run->held;
 	char surplus[16384];
 	ssize_t n;
 
 	if (run->out_fd < 0)
 		return false;
-	n = read(run->out_fd, room ? printed + run->held : surplus, room ? room : sizeof(surplus));
+	n = read(run->out_fd, room ? run->text + run->held : surplus,
+		 room ? room : sizeof(surplus));
 	if (!n)
 		close_fd(&run->out_fd);
 	if (n <= 0)
@@ -185,18 +173,19 @@ static void hear(struct running *run)
 	ssize_t n;
 
 	while ((n = read(run->report_fd, &report, sizeof(report))) == sizeof(report)) {
-		run->ready |= report.ready;
-		run->reported |= !report.ready;
+		run->ready |= report.event == KEEPER_READY;
+		run->started |= report.event == KEEPER_STARTED;
+		run->reported |= report.event == KEEPER_ENDED;
 		run->report = report;
 	}
 	if (n >= 0 || errno != EAGAIN)
 		close_fd(&run->report_fd);
 }
 
-/* Until it has ended, or, with for_ready, only waits for "go". */
-static void watch(struct guest *g, struct running *run, int64_t end, bool for_ready)
+/* Until it has ended or its time is over, or (NULL: not) *enough is true. */
+static void watch(struct guest *g, struct running *run, int64_t end, const bool *enough)
 {
-	while (!task_gone(g, &run->task) && now_ms() < end && !(for_ready && run->ready)) {
+	while (!task_gone(g, &run->task) && now_ms() < end && !(enough && *enough)) {
 		struct pollfd fds[2] = {
 			{ .fd = run->out_fd, .events = POLLIN },
 			{ .fd = run->report_fd, .events = POLLIN },
@@ -239,7 +228,7 @@ static void send_end(struct guest *g, const struct running *run, const char *kil
 	} else if (*run->why || run->report.error) {
 		frame_str(&f, "how", "failed");
 		send_why(&f, run);
-	} else if (run->reported && !run->ready) {
+	} else if (!run->started) {
 		frame_str(&f, "how", "failed");
 		frame_str(&f, "why", "it was ended before its first instruction");
 	} else if (WIFSIGNALED(status)) {
@@ -315,7 +304,7 @@ static void discard(struct guest *g, struct running *run)
 void runner_discard(struct guest *g)
 {
 	while (g->ready) {
-		struct running *run = &running[g->ready->id];
+		struct running *run = running_of(g->ready->id);
 
 		withdraw(g, &run->task);
 		discard(g, run);
@@ -327,57 +316,65 @@ void runner_prepare(struct guest *g)
 	char why[64];
 
 	for (int id = 0; id < g->plan.n_repros; id++) {
-		struct running *run = &running[id];
+		struct running *run = running_of(id);
 
 		lacks(g, &g->plan.repros[id], why, sizeof(why));
 		if (*why)
 			continue;
-		start(g, run, id, !g->ready);
+		start(g, run, id);
 		run->task.next = g->ready;
 		g->ready = &run->task;
 		if (!*run->why)
-			watch(g, run, now_ms() + PREPARE_MS, true);
-		if (!run->task.apart)
+			watch(g, run, now_ms() + PREPARE_MS, &run->ready);
+		/* One that is not ready in time would not be the last. */
+		if (!run->task.apart || !(run->ready || run->reported || *run->why))
 			break;
 	}
 }
 
-/* Whether what was made ready still is what it was when those before it have run. */
-static bool is_fresh(struct guest *g, struct running *run)
+/* Whether it is still what it was made: ready, on the way, or refused, which is its result. */
+static bool is_as_made(struct guest *g, struct running *run)
 {
 	bool gone = task_gone(g, &run->task);
 
 	hear(run);
-	if (run->ready && (gone || run->reported))
-		return false; /* somebody has killed it */
-	return !g->ran || !run->grouped || !g->plan.sandbox;
+	return run->reported ? !run->ready : !gone && !*run->why;
 }
 
 /* What was made ready, or is now. */
 static struct running *take(struct guest *g, int id)
 {
-	struct running *run = &running[id];
+	struct running *run = running_of(id);
 	bool made;
 
 	if (g->ran)
 		helper_run(g, mounts_mend_devices, MEND_MS);
 	made = withdraw(g, &run->task);
-	if (made && !is_fresh(g, run)) {
+	if (made && !is_as_made(g, run)) {
 		discard(g, run);
 		made = false;
 	}
 	if (!made) {
 		if (g->ready && !g->ready->apart)
 			runner_discard(g);
-		start(g, run, id, true);
+		start(g, run, id);
 	}
 	g->ran = true;
 	return run;
 }
 
+/* Lets it go, until it is on its way. Nobody reads the word where the keeper has failed. */
+static void let_go(struct guest *g, struct running *run, int64_t end)
+{
+	if (write(run->go_fd, g->groups ? KEEPER_GO_GROUPED : KEEPER_GO, 1) != 1)
+		close_fd(&run->go_fd);
+	watch(g, run, end, &run->started);
+	hear(run);
+}
+
 void runner_run(struct guest *g, int id)
 {
-	int64_t begin, ms;
+	int64_t begin, ms, end;
 	struct frame f;
 	const char *killed = NULL;
 
@@ -390,18 +387,24 @@ void runner_run(struct guest *g, int id)
 	struct running *run = take(g, id);
 
 	begin = now_ms();
-	if (!*run->why) {
-		/* Nobody reads it where the keeper has failed, which it says. */
-		if (write(run->go_fd, run->grouped ? KEEPER_GO : KEEPER_GO_GROUPED, 1) != 1)
-			close_fd(&run->go_fd);
-		watch(g, run, begin + run->repro->duration_ms, false);
+	end = begin + g->plan.repros[id].duration_ms;
+	if (!*run->why)
+		let_go(g, run, end);
+	/* Killed when its turn had come, and not by itself. */
+	if (!run->started && !run->reported && task_gone(g, &run->task)) {
+		discard(g, run);
+		start(g, run, id);
+		if (!*run->why)
+			let_go(g, run, end);
 	}
+	if (!*run->why)
+		watch(g, run, end, NULL);
 	ms = now_ms() - begin;
 	if (!*run->why) {
 		if (!task_gone(g, &run->task))
 			killed = task_end(g, &run->task) ? "timeout" : "stuck";
-		else
-			task_kill(&run->task);
+		else if (!run->task.apart)
+			task_kill(&run->task); /* what the kernel has started for it */
 		hear(run);
 	}
 	pump_all(g, run);

@@ -72,13 +72,14 @@ static bool is_gone(const char *path)
 	return access(path, F_OK) && errno == ENOENT;
 }
 
-const char *sandbox_raise(void)
+const char *sandbox_raise(bool *groups)
 {
 	static char lacks[128];
 	int cgroup = open(CGROUPS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	size_t used = 0;
 
 	disarm_helpers();
+	*groups = has_memory_groups();
 	const struct {
 		const char *name;
 		bool there;
@@ -89,7 +90,7 @@ const char *sandbox_raise(void)
 		{ "kcore removal", is_gone("/proc/kcore") },
 		{ "device guard", !bpf_guard_devices(cgroup) },
 		{ "sysctl guard", !bpf_guard_sysctls(cgroup) },
-		{ "memory guard", has_memory_groups() },
+		{ "memory guard", *groups },
 	};
 
 	if (cgroup >= 0)
@@ -114,7 +115,6 @@ int sandbox_limit_memory(pid_t child)
 
 	if (!has_memory_groups())
 		return 0; /* said when the guest was ready */
-	/* Only before the harness's seed are there no random numbers, when nobody has run yet. */
 	if (getrandom(&name, sizeof(name), GRND_NONBLOCK) < 0 && errno != EAGAIN)
 		return -errno;
 	sysinfo(&info);
@@ -127,12 +127,9 @@ int sandbox_limit_memory(pid_t child)
 	snprintf(bytes, sizeof(bytes), "%llu\n", free > 2 * kept ? free - kept : kept);
 	int rc = write_file(path, bytes);
 	snprintf(path, sizeof(path), "%s/cgroup.procs", dir);
+	snprintf(bytes, sizeof(bytes), "%d\n", (int)child);
 	rc = rc ? rc : write_file(path, "0\n");
-	if (!rc && child) {
-		snprintf(bytes, sizeof(bytes), "%d\n", (int)child);
-		rc = write_file(path, bytes);
-	}
-	return rc;
+	return rc ? rc : write_file(path, bytes);
 }
 
 int sandbox_load(const char *path)

@@ -17,10 +17,7 @@
 #define STACK_BYTES 900
 #define PF_KTHREAD  0x00200000UL
 
-/*
- * Whether the task is one to tell of; a kernel thread and a zombie are not, nor is what sleeps or
- * stands where a signal would wake it: it was not killed, but waits for its turn.
- */
+/* Whether the task is one to tell of; a kernel thread, a zombie and ourselves are not. */
 static bool look(const char *dir, char *comm, size_t comm_size, char *state)
 {
 	unsigned long flags = 0;
@@ -37,7 +34,7 @@ static bool look(const char *dir, char *comm, size_t comm_size, char *state)
 		return false;
 	*close_paren = '\0';
 	snprintf(comm, comm_size, "%s", open_paren + 1);
-	return !(flags & PF_KTHREAD) && !strchr("ZXSTt", *state);
+	return !(flags & PF_KTHREAD) && *state != 'Z' && *state != 'X';
 }
 
 static bool tell(int fd, const char *dir, long pid)

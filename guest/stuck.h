@@ -18,7 +18,7 @@ void stuck_open(struct stuck *s);
 /* Takes what the scan wrote so far and sends a "stuck" frame for each task that it tells of. */
 void stuck_read(struct stuck *s, struct agent *a, const struct task *t);
 
-/* Forgets the scan; its child, should it not end by itself, is the caller's to kill and to reap. */
+/* Forgets the scan; its child is the caller's to kill and to reap. */
 void stuck_close(struct stuck *s);
 
 #endif

@@ -6,11 +6,11 @@
  *
  * The same holds within a PID namespace: nobody in it outlives its PID 1, who is not reaped before
  * all others are gone. A reproducer in one of its own is ended so, and those that wait for their
- * turn stay.
+ * turn stay; but one that has not gone within a second may have its PID 1 held (by a tracer, say),
+ * and then everything is killed.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -88,6 +88,7 @@ bool task_end(struct guest *g, struct task *t)
 	int64_t end = now_ms() + g->plan.stuck_ms;
 	int64_t next = now_ms() + STUCK_EVERY_MS;
 	unsigned int fewest = ~0u;
+	bool all = !t->apart; /* all were killed a while ago */
 
 	task_kill(t);
 	while (!task_gone(g, t) && now_ms() < end) {
@@ -101,10 +102,12 @@ bool task_end(struct guest *g, struct task *t)
 				end = now_ms() + g->plan.stuck_ms;
 			fewest = tasks < fewest ? tasks : fewest;
 			next += STUCK_EVERY_MS;
-			task_kill(t);
-			/* The last one may hang in what it looks at. */
-			if (stuck.fd < 0)
+			/* Also ends the last scan, should it hang in what it looks at. */
+			stuck_close(&stuck);
+			kill(-1, SIGKILL);
+			if (all)
 				stuck_open(&stuck);
+			all = true;
 			continue;
 		}
 		agent_wait(&g->agent, &fd, stuck.fd >= 0, next < end ? next : end);

@@ -32,8 +32,9 @@ bool task_gone(struct guest *g, struct task *t);
 void task_kill(const struct task *t);
 
 /*
- * Kills likewise and waits until all is gone, with a "stuck" frame a second for each task that is
- * not. False when the plan's stuck_ms were over first: g->orphans is then set.
+ * Kills likewise, and a second later everything but init, and waits until the task and what
+ * descends from it is gone, with a "stuck" frame a second for each that is not. False when the
+ * plan's stuck_ms were over first: g->orphans is then set.
  */
 bool task_end(struct guest *g, struct task *t);
 

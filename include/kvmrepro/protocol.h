@@ -35,7 +35,8 @@
  *          kvm: kvm_amd or kvm_intel. nested: Y or N, whether KVM offers SVM or VMX to its guests.
  *          After ok=0 comes "done": nothing was run.
  *  ready   sandbox=
- *          waits for "go"; each reproducer that can run stands before its first instruction.
+ *          waits for "go"; each reproducer that can run (without PID namespaces: the first one)
+ *          stands before its first instruction.
  *          sandbox: "off" without a sandbox line in the plan; else "full", or what of it this
  *          kernel does not have, as in docs/sandbox.md
  *  skip    id= name= why=

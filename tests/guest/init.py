@@ -153,6 +153,20 @@ def test_turns(kernel, modules, where):
     ok(g.of("end", id=0, how="signal", code=9), "one that has everything killed", g.of("end", id=0))
     ok(g.of("end", id=1, how="exit", code=0) and g.of("end", id=2, how="exit", code=3),
        "and those that waited are made ready once more", g.of("end"))
+    g = Guest(kernel, modules, [("kill-first", "any", 5000, build("kill-first", where)),
+                                ("mark", "any", 5000, mark), ("mark-2", "any", 5000, mark)]).run()
+    ok([(e["how"], e["code"]) for e in g.of("end")] == [("exit", "0"), ("exit", "0"), ("exit", "3")],
+       "likewise where only they were killed, and not their keepers", g.of("end"), g.console())
+    g = Guest(kernel, modules, [("hold", "any", 1000, build("hold", where)),
+                                ("mark", "any", 5000, mark)]).run()
+    ok(g.of("end", id=0, how="timeout"), "one that holds its keeper is killed all the same",
+       g.of("end", id=0), g.of("stuck"))
+    ok(g.of("end", id=1, how="exit", code=0), "and the next one runs", g.of("end", id=1))
+    begun = build("begun", where)
+    g = Guest(kernel, modules, [("begun-%d" % i, "any", 5000, begun) for i in range(3)]).run()
+    times = [[int(x) for x in g.output(i).split()] for i in range(3)]
+    ok(all(len(t) == 2 for t in times) and max(t[0] for t in times) <= min(t[1] for t in times),
+       "all were made before the first one ran", times)
     allow = struct.pack("<HBBI", 0x06, 0, 0, 0x7fff0000)  # BPF_RET, SECCOMP_RET_ALLOW
     g = Guest(kernel, modules, [("group-%d" % i, "any", 5000, group) for i in range(3)],
               sandbox=allow).run(say="kvmrepro/1 {token} go seed=00 run=1,0,2,1\n")
