@@ -1,5 +1,4 @@
-/* The thread reads a byte, does the job and writes one: init polls a pipe, as for all it waits for.
- */
+/* The thread reads a byte, does the job and writes a byte, for init can poll a pipe. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <unistd.h>

@@ -181,7 +181,7 @@ static void keep(const struct keeper *k)
 {
 	struct keeper_report report = { .event = KEEPER_ENDED };
 	bool ended;
-	int status, exec_pipe[2];
+	int status, exec_pipe[2] = { -1, -1 };
 	pid_t first = -1, pid;
 
 	/* Without a PID namespace: what loses its father comes here, not to init. */
