@@ -57,7 +57,7 @@ build="[ \$(git rev-parse HEAD) = $late ] && cp $T/later.c $T/panic.c; $copy"
 bisect() {
 	cp "$T/at-first.c" "$T/panic.c"
 	run "$KVMREPRO" bisect --tree "$tree" --build "$build" --no-guest-sandbox --repro "$T/panic.c" --duration 5 \
-		--runs 8 --bad main --out "$@"
+		--runs 12 --bad main --out "$@"
 }
 
 bisect "$T/back" --good main~4

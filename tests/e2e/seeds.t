@@ -23,23 +23,23 @@ boot_of() {
 	esac
 }
 
-# shows KERNEL REPRO TITLE SEED: two runs, both of them crashed with TITLE; and SEED, which is what the
+# shows KERNEL REPRO TITLE SEED: three runs, all of them crashed with TITLE; and SEED, which is what the
 # seed's log calls it, is a name for it that makes the kernel bad.
 shows() {
-	run "$KVMREPRO" run --kernel "$(path_of "$1")" --repro "$2" --runs 2 --expect "$4" \
+	run "$KVMREPRO" run --kernel "$(path_of "$1")" --repro "$2" --runs 3 --expect "$4" \
 		--boot "$(boot_of "$1")"
 	out_is "all runs: crashed: $3" "$1, $2: $3"
 	status_is 1 "$1, $2: bad, by the name of '$4'"
 }
 
-# healthy KERNEL REPRO...: two runs with all of them, and nothing shows.
+# healthy KERNEL REPRO...: three runs with all of them, and nothing shows.
 healthy() {
 	local kernel=$1 args=() repro
 	shift
 	for repro; do
 		args+=(--repro "$repro")
 	done
-	run "$KVMREPRO" run --kernel "$(path_of "$kernel")" "${args[@]}" --runs 2 \
+	run "$KVMREPRO" run --kernel "$(path_of "$kernel")" "${args[@]}" --runs 3 \
 		--boot "$(boot_of "$kernel")"
 	out_is "all runs: OK" "$kernel, $*: OK"
 }
