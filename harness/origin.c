@@ -65,6 +65,10 @@ static void recall(struct origin *o, const struct trial_config *config)
 	o->sought = true;
 	if (!o->kernel_sha256)
 		return;
+	if (!o->engine->describe) {
+		log_info("boot: %s cannot keep a state for later", o->engine->name);
+		return;
+	}
 	if (kept_key(config, o->kernel_sha256, o->key, &err))
 		log_info("boot: no state can be kept for later: %s", err.msg);
 	else if (kept_find(config, o->key, o->console_path, &o->recalled))
@@ -113,6 +117,11 @@ int origin_begin(struct origin *origin, struct trial_config *config, unsigned nu
 	pthread_mutex_lock(&origin->lock);
 	if (!origin->refused && !origin->sought)
 		recall(origin, config);
+	if (origin->start && origin->engine->lasts && !origin->engine->lasts(origin->start->kept)) {
+		log_info("%sboot: the state is gone: each trial boots", origin->label);
+		origin->refused = true;
+		origin->start = NULL;
+	}
 	if (!origin->refused && !origin->start)
 		rc = boot(origin, config, number, console_path, out, err);
 	if (rc == 1)

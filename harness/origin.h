@@ -20,9 +20,9 @@ void origin_free(struct origin *origin);
 
 /*
  * See to it that trial number can begin: config->start is set to the kept state, which is made by
- * the first trial that asks, while others wait; or left NULL where the engine cannot keep one,
- * which is told once. Returns 1 then. 0: the boot was tried and gave the outcome that is in out;
- * its console is at console_path. -1: err.
+ * the first trial that asks, while others wait; or left NULL where the engine cannot keep one, or
+ * the state is gone, which is told once. Returns 1 then. 0: the boot was tried and gave the outcome
+ * that is in out; its console is at console_path. -1: err.
  */
 int origin_begin(struct origin *origin, struct trial_config *config, unsigned number,
 		 const char *console_path, struct trial_result *out, struct err *err);

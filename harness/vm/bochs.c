@@ -12,16 +12,17 @@
 #include "base/log.h"
 #include "embed.h"
 #include "vm/bochs_image.h"
+#include "vm/bochs_internal.h"
 #include "vm/bochs_log.h"
-#include "vm/bochs_spawn.h"
 #include "vm/domain.h"
+#include "vm/preload/bochs_fork.h"
 #include "vm/starved.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 /* Debian's bochs, bochsbios and vgabios. */
@@ -38,26 +39,13 @@
 
 #define CONNECT_LIMIT_MS 30000         /* Bochs connects 0.3 s of CPU after its start */
 #define LOG_BYTES        (1024 * 1024) /* of Bochs's words; more are not kept */
-#define LINE_BYTES       1024
 
 struct engine_state {
 	const struct engine_config *config;
+	struct bochs_spawner *spawner;
+	int library_fd; /* bochs_library_open() */
 	char *hypervisor;
 	bool told; /* that its display can be reached */
-};
-
-struct bochs_vm {
-	struct vm vm;
-	char *dir;
-	struct bochs_child child; /* pid 0: there is none */
-	bool killed;              /* atomic: by stop() */
-	bool reading;             /* the thread is there */
-	pthread_t reader;
-	int log_fd, event_write_fd; /* the thread's, while it is there */
-	struct buf log;
-	unsigned resets;
-	bool powered_off;
-	char panic[LINE_BYTES]; /* why Bochs gave up, or "" */
 };
 
 /* ---- what Bochs says ---- */
@@ -102,7 +90,7 @@ static void take_lines(struct bochs_vm *v, struct buf *pending)
 		take_line(v, pending->data);
 		buf_consume(pending, (size_t)(nl + 1 - pending->data));
 	}
-	if (pending->len > LINE_BYTES)
+	if (pending->len > BOCHS_LINE_BYTES)
 		buf_clear(pending);
 }
 
@@ -124,6 +112,10 @@ static void *read_log(void *opaque)
 			buf_add(&v->log, chunk, (size_t)n);
 		buf_add(&pending, chunk, (size_t)n);
 		take_lines(v, &pending);
+	}
+	if (__atomic_load_n(&v->given_away, __ATOMIC_ACQUIRE)) {
+		buf_adds(&v->log, "kvmrepro: Bochs stands still, trials are forks of it\n");
+		return NULL;
 	}
 	/* It is stop() that reaps it, so that the pid stays ours until then. */
 	if (waitid(P_PID, (id_t)v->child.pid, &info, WEXITED | WNOWAIT))
@@ -159,6 +151,14 @@ static int learn_version(struct engine_state *state, struct err *err)
 	return 0;
 }
 
+static void bochs_close(struct engine_state *state)
+{
+	bochs_spawner_free(state->spawner);
+	cleanup_fd_(&state->library_fd);
+	free(state->hypervisor);
+	free(state);
+}
+
 static int bochs_open(const struct engine_config *config, struct engine_state **out,
 		      struct err *err)
 {
@@ -177,18 +177,14 @@ static int bochs_open(const struct engine_config *config, struct engine_state **
 				       needed[i].file, needed[i].package);
 	struct engine_state *state = xcalloc(1, sizeof(*state));
 	state->config = config;
-	if (learn_version(state, err)) {
-		free(state);
+	state->library_fd = -1;
+	if (learn_version(state, err) || !(state->spawner = bochs_spawner_new(err))) {
+		bochs_close(state);
 		return -1;
 	}
+	state->library_fd = bochs_library_open();
 	*out = state;
 	return 0;
-}
-
-static void bochs_close(struct engine_state *state)
-{
-	free(state->hypervisor);
-	free(state);
 }
 
 static void bochs_facts(struct engine_state *state, struct engine_facts *out)
@@ -202,8 +198,8 @@ static void bochs_facts(struct engine_state *state, struct engine_facts *out)
 
 /* ---- one VM ---- */
 
-static int configure(const struct bochs_vm *v, const struct vm_spec *spec, int console_fd,
-		     char **definition, struct err *err)
+static int configure(struct bochs_vm *v, const struct vm_spec *spec, int console_fd,
+		     struct err *err)
 {
 	cleanup_free char *path = xasprintf("%s/bochsrc", v->dir);
 	cleanup_free char *debugger = xasprintf("%s/rc", v->dir);
@@ -227,7 +223,7 @@ static int configure(const struct bochs_vm *v, const struct vm_spec *spec, int c
 	if (domain_fill(embed_bochsrc().data, words, &text, err) ||
 	    fs_write(path, text.data, text.len, err) || fs_write(debugger, "c\n", 2, err))
 		return -1;
-	*definition = buf_steal(&text);
+	v->definition = buf_steal(&text);
 	return 0;
 }
 
@@ -253,34 +249,63 @@ static int make_pipes(struct bochs_vm *v, int *console_write_fd, int *log_write_
 	return 0;
 }
 
-static int prepare(struct bochs_vm *v, const struct vm_spec *spec, char **definition,
-		   struct err *err)
+static int begin_reading(struct bochs_vm *v, struct err *err)
 {
-	cleanup_free char *iso = xasprintf("%s/boot.iso", v->dir);
-	cleanup_free char *rom = xasprintf("%s/boot.rom", v->dir);
-	cleanup_fd int console_write_fd = -1, log_write_fd = -1;
-	cleanup_free char *text = NULL;
-
-	if (make_pipes(v, &console_write_fd, &log_write_fd, err) || fs_mkdirs(v->dir, err) ||
-	    bochs_rom_write(rom, err) ||
-	    bochs_image_write(iso, spec->kernel, spec->initrd, spec->cmdline, err) ||
-	    bochs_prepare(PROGRAM, v->dir, console_write_fd, log_write_fd, &v->child, err))
-		return -1;
-	if (configure(v, spec, console_write_fd, &text, err))
-		return -1;
 	errno = pthread_create(&v->reader, NULL, read_log, v);
 	if (errno)
 		return err_errno(err, ERR_HARNESS, "pthread_create");
 	v->reading = true;
-	*definition = steal(text);
+	return 0;
+}
+
+/* A VM that boots. */
+static int prepare(struct engine_state *state, struct bochs_vm *v, const struct vm_spec *spec,
+		   struct err *err)
+{
+	v->dir = xasprintf("%s/%u", state->config->workdir, spec->number);
+	cleanup_free char *iso = xasprintf("%s/boot.iso", v->dir);
+	cleanup_free char *rom = xasprintf("%s/boot.rom", v->dir);
+	cleanup_fd int console_write_fd = -1, log_write_fd = -1;
+
+	if (make_pipes(v, &console_write_fd, &log_write_fd, err) || fs_mkdirs(v->dir, err) ||
+	    bochs_rom_write(rom, err) ||
+	    bochs_image_write(iso, spec->kernel, spec->initrd, spec->cmdline, err))
+		return -1;
+	const struct bochs_wish wish = { PROGRAM, v->dir, console_write_fd, log_write_fd,
+					 spec->keepable ? state->library_fd : -1 };
+	if (bochs_prepare(state->spawner, &wish, &v->child, err) ||
+	    configure(v, spec, console_write_fd, err))
+		return -1;
+	return begin_reading(v, err);
+}
+
+/* A VM that begins from a state: start() makes its process. */
+static int prepare_fork(struct bochs_vm *v, struct vm_kept *kept, struct err *err)
+{
+	int line[2];
+
+	v->kept = kept;
+	v->definition = xstrdup(bochs_kept_definition(kept));
+	v->resets = 1; /* the one that a PC begins with is not in its log */
+	if (make_pipes(v, &v->its_fds[BOCHS_FORK_CONSOLE], &v->its_fds[BOCHS_FORK_LOG], err))
+		return -1;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, line))
+		return err_errno(err, ERR_HARNESS, "socketpair");
+	v->vm.agent_fd = line[0];
+	v->its_fds[BOCHS_FORK_AGENT] = line[1];
+	if (fcntl(line[0], F_SETFL, O_NONBLOCK))
+		return err_errno(err, ERR_HARNESS, "fcntl");
 	return 0;
 }
 
 static int bochs_stop(struct vm *vm, char **log, struct err *err)
 {
 	struct bochs_vm *v = (struct bochs_vm *)vm;
-	int *const fds[] = { &vm->console_fd,    &vm->agent_fd,       &vm->event_fd,  &v->log_fd,
-			     &v->event_write_fd, &v->child.listen_fd, &v->child.go_fd };
+	int *const fds[] = {
+		&vm->console_fd,     &vm->agent_fd,   &vm->event_fd,        &v->log_fd,
+		&v->event_write_fd,  &v->its_fds[0],  &v->its_fds[1],       &v->its_fds[2],
+		&v->child.listen_fd, &v->child.go_fd, &v->child.control_fd,
+	};
 	int rc = 0;
 
 	if (v->child.pid) {
@@ -296,10 +321,11 @@ static int bochs_stop(struct vm *vm, char **log, struct err *err)
 	if (v->panic[0])
 		log_verbose("bochs: %s", v->panic);
 	*log = v->log.len ? buf_steal(&v->log) : NULL;
-	if (fs_rmtree(v->dir, err))
+	if (v->dir && fs_rmtree(v->dir, err))
 		rc = -1;
 	buf_free(&v->log);
 	free(v->dir);
+	free(v->definition);
 	free(v);
 	return rc;
 }
@@ -319,11 +345,12 @@ static int bochs_create(struct engine_state *state, const struct vm_spec *spec, 
 	struct err later;
 
 	v->vm = (struct vm){ &engine_bochs, -1, -1, -1 };
-	v->child = (struct bochs_child){ .listen_fd = -1, .go_fd = -1 };
+	v->child = (struct bochs_child){ .listen_fd = -1, .go_fd = -1, .control_fd = -1 };
 	v->log_fd = v->event_write_fd = -1;
+	for (size_t i = 0; i < BOCHS_FORK_FDS; i++)
+		v->its_fds[i] = -1;
 	v->log = (struct buf)BUF_INIT;
-	v->dir = xasprintf("%s/%u", state->config->workdir, spec->number);
-	if (prepare(v, spec, definition, err)) {
+	if (spec->kept ? prepare_fork(v, spec->kept, err) : prepare(state, v, spec, err)) {
 		cleanup_free char *log = NULL;
 
 		if (bochs_stop(&v->vm, &log, &later))
@@ -332,15 +359,28 @@ static int bochs_create(struct engine_state *state, const struct vm_spec *spec, 
 			log_verbose("bochs: %s", log);
 		return -1;
 	}
-	tell_exposure(state, v);
+	if (!spec->kept)
+		tell_exposure(state, v);
+	*definition = xstrdup(v->definition);
 	*out = &v->vm;
 	return 0;
+}
+
+static int start_fork(struct bochs_vm *v, struct err *err)
+{
+	if (bochs_fork(v->kept, v->its_fds, &v->child.pid, err))
+		return -1;
+	for (size_t i = 0; i < BOCHS_FORK_FDS; i++)
+		close(steal_fd(v->its_fds[i]));
+	return begin_reading(v, err);
 }
 
 static int bochs_start(struct vm *vm, struct err *err)
 {
 	struct bochs_vm *v = (struct bochs_vm *)vm;
 
+	if (v->kept)
+		return start_fork(v, err);
 	if (bochs_go(&v->child, err))
 		return -1;
 	return bochs_accept(&v->child, clock_ms() + CONNECT_LIMIT_MS, &vm->agent_fd, err);
@@ -371,5 +411,8 @@ const struct engine engine_bochs = {
 	.start = bochs_start,
 	.starved_ms = bochs_starved_ms,
 	.suspended = bochs_suspended,
+	.keep = bochs_keep,
+	.forget = bochs_forget,
+	.lasts = bochs_lasts,
 	.stop = bochs_stop,
 };

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "interrupt.h"
+#include "vm/preload/bochs_fork.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,6 +25,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -84,8 +86,9 @@ static int send_fd(int to, int fd, bool isolated)
 }
 
 struct plan {
-	const char *program, *dir;
-	int console_fd, output_fd, go_fd;
+	const struct bochs_wish *wish;
+	char *const *environment; /* NULL: ours */
+	int go_fd, control_fd;    /* control_fd: -1 without a library */
 	pid_t parent;
 };
 
@@ -101,14 +104,15 @@ static void complain(int fd, const char *what)
 /* Close all descriptors but standard ones and those of the plan. */
 static int keep_own_fds(const struct plan *plan)
 {
-	const int own[] = { plan->console_fd, plan->output_fd, plan->go_fd };
+	const int own[] = { plan->wish->console_fd, plan->wish->output_fd, plan->go_fd,
+			    plan->wish->library_fd, plan->control_fd };
 	unsigned from = STDERR_FILENO + 1;
 
 	for (;;) {
 		unsigned next = ~0U; /* the lowest of our own that is not below from */
 
 		for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
-			if ((unsigned)own[i] >= from && (unsigned)own[i] < next)
+			if (own[i] >= 0 && (unsigned)own[i] >= from && (unsigned)own[i] < next)
 				next = (unsigned)own[i];
 		if (next > from && close_range(from, next == ~0U ? next : next - 1, 0))
 			return -1;
@@ -120,7 +124,8 @@ static int keep_own_fds(const struct plan *plan)
 
 static const char *become(const struct plan *plan)
 {
-	char *const argv[] = { (char *)plan->program, "-q", "-f", "bochsrc", "-rc", "rc", NULL };
+	const struct bochs_wish *wish = plan->wish;
+	char *const argv[] = { (char *)wish->program, "-q", "-f", "bochsrc", "-rc", "rc", NULL };
 	char byte;
 
 	/* Other VMs are being made at the same time: what is theirs would be held open here, and
@@ -139,11 +144,14 @@ static const char *become(const struct plan *plan)
 	if (read(plan->go_fd, &byte, 1) != 1)
 		return "not wanted any more";
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (null < 0 || chdir(plan->dir) || dup2(null, 0) < 0 || dup2(plan->output_fd, 1) < 0 ||
-	    dup2(plan->output_fd, 2) < 0 || fcntl(plan->console_fd, F_SETFD, 0))
-		return plan->dir;
-	execv(plan->program, argv);
-	return plan->program;
+	if (null < 0 || chdir(wish->dir) || dup2(null, 0) < 0 || dup2(wish->output_fd, 1) < 0 ||
+	    dup2(wish->output_fd, 2) < 0 || fcntl(wish->console_fd, F_SETFD, 0))
+		return wish->dir;
+	if (plan->control_fd >= 0 &&
+	    (fcntl(plan->control_fd, F_SETFD, 0) || fcntl(wish->library_fd, F_SETFD, 0)))
+		return "its library";
+	execve(wish->program, argv, plan->environment);
+	return wish->program;
 }
 
 /* ---- in the harness ---- */
@@ -180,23 +188,57 @@ static void end_child(pid_t pid)
 		;
 }
 
-int bochs_prepare(const char *program, const char *dir, int console_fd, int output_fd,
-		  struct bochs_child *out, struct err *err)
+/* Our environment, with the library and the number of its socket; one allocation for the list. */
+static char **environment_with(int library_fd, int control_fd, char *added[2])
+{
+	const char *others = getenv("LD_PRELOAD");
+	size_t n = 0, kept = 0;
+
+	while (environ[n])
+		n++;
+	char **list = xcalloc(n + 3, sizeof(*list));
+	for (size_t i = 0; i < n; i++)
+		if (strncmp(environ[i], "LD_PRELOAD=", strlen("LD_PRELOAD=")))
+			list[kept++] = environ[i];
+	added[0] = xasprintf("LD_PRELOAD=/proc/self/fd/%d%s%s", library_fd, others ? ":" : "",
+			     others ? others : "");
+	added[1] = xasprintf(BOCHS_FORK_VARIABLE "=%d", control_fd);
+	list[kept++] = added[0];
+	list[kept] = added[1];
+	return list;
+}
+
+static int spawn(const struct bochs_wish *wish, struct bochs_child *out, struct err *err)
 {
 	int ends[2], listen_fd = -1;
 	bool isolated = false;
 	struct sockaddr_in addr;
 	socklen_t len = sizeof(addr);
+	cleanup_fd int control = -1, its_control = -1;
+	cleanup_free char *library = NULL, *number = NULL;
+	cleanup_free char **environment = NULL;
 
+	if (wish->library_fd >= 0) {
+		char *added[2];
+
+		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends))
+			return err_errno(err, ERR_HARNESS, "socketpair");
+		control = ends[0];
+		its_control = ends[1];
+		environment = environment_with(wish->library_fd, its_control, added);
+		library = added[0];
+		number = added[1];
+	}
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
 		return err_errno(err, ERR_HARNESS, "socketpair");
 	cleanup_fd int ours = ends[0], its = ends[1];
-	const struct plan plan = { program, dir, console_fd, output_fd, its, getpid() };
+	const struct plan plan = { wish, environment ? environment : environ, its, its_control,
+				   getpid() };
 	pid_t pid = fork();
 	if (pid < 0)
 		return err_errno(err, ERR_HARNESS, "fork");
 	if (!pid) {
-		complain(output_fd, become(&plan));
+		complain(wish->output_fd, become(&plan));
 		_exit(127);
 	}
 	close(steal_fd(its));
@@ -210,9 +252,93 @@ int bochs_prepare(const char *program, const char *dir, int console_fd, int outp
 		end_child(pid);
 		return -1;
 	}
-	*out = (struct bochs_child){ pid, listen_fd, ntohs(addr.sin_port), steal_fd(ours),
-				     isolated };
+	*out = (struct bochs_child){
+		pid, listen_fd, ntohs(addr.sin_port), steal_fd(ours), steal_fd(control), isolated,
+	};
 	return 0;
+}
+
+/* ---- the thread that forks ---- */
+
+struct bochs_spawner {
+	pthread_t thread;
+	pthread_mutex_t lock; /* all below */
+	pthread_cond_t changed;
+	const struct bochs_wish *wish; /* NULL: there is none, or its answer is there */
+	struct bochs_child *out;
+	struct err *err;
+	int rc;
+	bool answered; /* and not yet taken */
+	bool busy;     /* somebody has a wish */
+	bool end;
+};
+
+static void *spawn_for_all(void *opaque)
+{
+	struct bochs_spawner *s = opaque;
+
+	pthread_mutex_lock(&s->lock);
+	for (;;) {
+		while (!s->wish && !s->end)
+			pthread_cond_wait(&s->changed, &s->lock);
+		if (!s->wish)
+			break;
+		s->rc = spawn(s->wish, s->out, s->err);
+		s->wish = NULL;
+		s->answered = true;
+		pthread_cond_broadcast(&s->changed);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return NULL;
+}
+
+struct bochs_spawner *bochs_spawner_new(struct err *err)
+{
+	struct bochs_spawner *s = xcalloc(1, sizeof(*s));
+
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->changed, NULL);
+	errno = pthread_create(&s->thread, NULL, spawn_for_all, s);
+	if (errno) {
+		err_errno(err, ERR_HARNESS, "pthread_create");
+		free(s);
+		return NULL;
+	}
+	return s;
+}
+
+void bochs_spawner_free(struct bochs_spawner *s)
+{
+	if (!s)
+		return;
+	pthread_mutex_lock(&s->lock);
+	s->end = true;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+	pthread_join(s->thread, NULL);
+	pthread_cond_destroy(&s->changed);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+int bochs_prepare(struct bochs_spawner *s, const struct bochs_wish *wish, struct bochs_child *out,
+		  struct err *err)
+{
+	pthread_mutex_lock(&s->lock);
+	while (s->busy)
+		pthread_cond_wait(&s->changed, &s->lock);
+	s->busy = true;
+	s->wish = wish;
+	s->out = out;
+	s->err = err;
+	pthread_cond_broadcast(&s->changed);
+	while (!s->answered)
+		pthread_cond_wait(&s->changed, &s->lock);
+	int rc = s->rc;
+	s->answered = s->busy = false;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+	return rc;
 }
 
 int bochs_go(struct bochs_child *child, struct err *err)

@@ -11,19 +11,37 @@
 /* A process that is ready to become Bochs and waits for its configuration. */
 struct bochs_child {
 	pid_t pid;     /* to be waited for by the caller; in its own process group; killed with the
-			* thread that called bochs_prepare() */
+			* spawner */
 	int listen_fd; /* where Bochs's second serial line will arrive */
 	unsigned port; /* of listen_fd, on 127.0.0.1 as Bochs sees it */
 	int go_fd;
-	bool isolated; /* in a network of its own: nobody but Bochs can come to listen_fd, and
-			* nobody at all to Bochs's display */
+	int control_fd; /* of the library loaded into it (preload/bochs_fork.h), or -1 */
+	bool isolated;  /* in a network of its own: nobody but Bochs can come to listen_fd, and
+			 * nobody at all to Bochs's display */
+};
+
+/* Who forks them. What is to be killed with its parent is killed with the thread that forked it,
+ * and those that make trials come and go: so it is a thread of its own. */
+struct bochs_spawner;
+
+struct bochs_spawner *bochs_spawner_new(struct err *err);
+
+/* NULL, or all children have been waited for. */
+void bochs_spawner_free(struct bochs_spawner *spawner);
+
+/* What is to become Bochs. */
+struct bochs_wish {
+	const char *program, *dir;
+	int console_fd, output_fd;
+	int library_fd; /* loaded into it, with a socket to it in BOCHS_FORK_VARIABLE; or -1 */
 };
 
 /*
  * Fork the process: it will run `program -q -f bochsrc -rc rc` in dir, output on output_fd, with
- * console_fd (same number) open. On failure nothing of it is left.
+ * console_fd (same number) open. On failure nothing of it is left. May be called from several
+ * threads.
  */
-int bochs_prepare(const char *program, const char *dir, int console_fd, int output_fd,
+int bochs_prepare(struct bochs_spawner *spawner, const struct bochs_wish *wish,
 		  struct bochs_child *out, struct err *err);
 
 /* Its configuration is written: let it go on. */

@@ -46,9 +46,8 @@ struct vm_spec {
 				needs */
 	const char *token;   /* of the agent line (kvmrepro/protocol.h); replay answers with it */
 	unsigned memory_mib, vcpus;
-	bool keepable; /* keep() may follow */
-	const struct vm_kept
-		*kept; /* begin from this state, of a VM with the same words; or NULL */
+	bool keepable;        /* keep() may follow */
+	struct vm_kept *kept; /* begin from this state, of a VM with the same words; or NULL */
 };
 
 /* The state of a VM at one moment, from which others can begin. */
@@ -111,6 +110,8 @@ struct engine {
 	 * be stopped, and *out outlives it. Both NULL: the engine cannot. */
 	int (*keep)(struct vm *vm, struct vm_kept **out, struct err *err);
 	void (*forget)(struct vm_kept *kept);
+	/* Whether VMs can still begin from it. NULL: nothing but forget() ends a state. */
+	bool (*lasts)(struct vm_kept *kept);
 	/*
 	 * For states that outlive the program; all NULL: the engine has none. describe(): all that
 	 * the state of a VM depends on besides the bytes of kernel and initrd, which the spec need

@@ -11,8 +11,7 @@ bochs_of() {
 	pgrep -P "$1" -x bochs-bin
 }
 
-run "$KVMREPRO" run --kernel "$buggy" --repro nested-state-double-set --runs 3 --jobs 2 \
-	--out "$T/bad"
+run "$KVMREPRO" run --kernel "$buggy" --repro nested-state-double-set --runs 1 --out "$T/bad"
 status_is 1 "seed 003's bug: exit status 1"
 out_is "all runs: crashed: WARNING in enter_vmx_operation" "seed 003's bug: its title"
 err_like '^kvmrepro: engine: bochs \(nested-state-double-set needs VMX; .+\)$' \
@@ -21,6 +20,57 @@ check "run.json knows what ran the VM" jq -e \
 	'.engine | .name == "bochs" and .hypervisor == "Bochs 2.7" and .vcpus == 1' "$T/bad/run.json"
 check "Bochs's log is kept" grep -q 'bx_pc_system_c::Reset' "$T/bad/trial-000/bochs.log"
 check "Bochs's configuration is kept" grep -q '^optromimage1: file=boot.rom' "$T/bad/bochsrc"
+
+run "$KVMREPRO" run --kernel "$buggy" --boot once --repro nested-state-double-set --runs 4 --jobs 2 \
+	--out "$T/once"
+out_is "all runs: crashed: WARNING in enter_vmx_operation" "once: the title that it has after a boot"
+check "once: each trial began from the state, with bytes of its own" jq -e '
+	[.trials[] | select(.began == "state" and .boot_console == "boot/console.log.gz")] |
+	(map(.seed) | unique | length) == 4' "$T/once/run.json"
+check "once: each console begins where the boot's ends" test \
+	-z "$(zgrep -l 'Linux version' "$T"/once/trial-*/console.log.gz)" -a \
+	"$(zgrep -c 'Linux version' "$T/once/boot/console.log.gz")" = 1
+check "once: and is that trial's alone" test \
+	"$(zgrep -c 'kvm: exiting hardware virtualization' "$T"/once/trial-*/console.log.gz | sort -u |
+		grep -vc ':[01]$')" = 0
+
+# The state is the Bochs that stands still, the leader of the group of those that are made of it.
+standing_of() {
+	local pid
+	for pid in $(bochs_of "$1"); do
+		[ "$(ps -o pgid= -p "$pid" | tr -d ' ')" != "$pid" ] || echo "$pid"
+	done | grep .
+}
+has_state() {
+	grep -q 'trials begin from its state' "$T/err"
+}
+"$KVMREPRO" run --kernel "$buggy" --boot once --repro nested-state-double-set --runs 3 --jobs 1 \
+	--out "$T/gone" >"$T/out" 2>"$T/err" </dev/null &
+pid=$!
+wait_for 60 has_state
+standing=$(standing_of "$pid") && kill -KILL "$standing"
+result $? "the Bochs that stands still is killed"
+wait "$pid"
+status=$?
+status_is 1 "it was killed: the runs go on"
+out_is "all runs: crashed: WARNING in enter_vmx_operation" "it was killed: their outcomes are the same"
+err_like 'boot: the state is gone: each trial boots$' "it was killed: said"
+check "it was killed: and each says how it began" jq -e '[.trials[].began] |
+	.[2] == "boot" and (.[0] == "state" or .[0] == "boot")' "$T/gone/run.json"
+
+# A Bochs into which nothing can be loaded.
+if unshare -rm true 2>/dev/null; then
+	cp /usr/bin/bochs-bin "$T/bochs-itself"
+	printf '#!/bin/sh\nexec env -u LD_PRELOAD %q "$@"\n' "$T/bochs-itself" >"$T/bochs"
+	chmod +x "$T/bochs"
+	run unshare -rm bash -ec 'mount --bind "$1" /usr/bin/bochs-bin; shift; exec "$@"' bash \
+		"$T/bochs" "$KVMREPRO" run --engine bochs --kernel "$lean" --boot once --repro create-vm \
+		--runs 1 --out "$T/unloaded"
+	out_is "all runs: OK" "nothing can be loaded into Bochs: its trials are made"
+	err_like "the VM's state cannot be kept \\(.+\\): each trial boots\$" "nothing can be loaded: said"
+	check "nothing can be loaded: and each says how it began" \
+		jq -e '.trials[0].began == "boot"' "$T/unloaded/run.json"
+fi
 
 run "$KVMREPRO" run --engine bochs --kernel "$lean" --runs 1 --alpha 0.5 --out "$T/good"
 status_is 0 "a healthy kernel and all reproducers: exit status 0"
@@ -31,7 +81,7 @@ check "every reproducer for VMX was run, and found what it should" jq -e '[.tria
 	| select(.name | startswith("nested-state")) | .end == "exit" and .code == 0] | length > 3 and all' \
 	"$T/good/run.json"
 
-run "$KVMREPRO" run --engine bochs --kernel "$lean" --runs 1 --no-guest-sandbox \
+run "$KVMREPRO" run --engine bochs --kernel "$lean" --boot once --runs 2 --no-guest-sandbox \
 	--repro ./tests/e2e/repro/reboot.c
 out_is "all runs: crashed: unexpected kernel reboot" "a reboot: its title"
 run "$KVMREPRO" run --engine bochs --kernel "$lean" --runs 1 --append reboot=t \
@@ -67,12 +117,16 @@ err_like ': infra problem: .*; it is made once more$' "killed: a trial is made o
 check "a Bochs that is killed is an infra problem" test -s "$T/out" -a \
 	-z "$(grep -v '^\(all runs\|run #[01]\): infra problem: ' "$T/out")"
 
-for sig in INT KILL; do
-	setsid "$KVMREPRO" run --engine bochs --kernel "$lean" --runs 50 --repro create-vm \
-		>"$T/out" 2>"$T/err" </dev/null &
+busy() {
+	if [ "$boot" = once ]; then has_state; else bochs_of "$pid"; fi
+}
+for how in "INT each" "INT once" "KILL once"; do
+	read -r sig boot <<<"$how"
+	setsid "$KVMREPRO" run --engine bochs --kernel "$lean" --boot "$boot" --runs 5000 \
+		--repro create-vm >"$T/out" 2>"$T/err" </dev/null &
 	pid=$!
-	wait_for 60 bochs_of "$pid"
-	result $? "$sig: a Bochs is running"
+	wait_for 60 busy
+	result $? "$how: a Bochs is running"
 	mapfile -t children < <(bochs_of "$pid")
 	kill -s "$sig" "$pid"
 	wait "$pid" 2>/dev/null
@@ -80,8 +134,8 @@ for sig in INT KILL; do
 		! ps -o stat= -p "${children[@]}" | grep -qv Z
 	}
 	wait_for 10 gone
-	result $? "$sig: no Bochs is left"
-	[ "$sig" = KILL ] || check "INT: no temporary directory is left" \
+	result $? "$how: no Bochs is left"
+	[ "$sig" = KILL ] || check "$how: no temporary directory is left" \
 		test -z "$(find "$T" -maxdepth 1 -name 'kvmrepro-??????')"
 done
 done_testing
