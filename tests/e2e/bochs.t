@@ -63,6 +63,7 @@ if unshare -rm true 2>/dev/null; then
 	cp /usr/bin/bochs-bin "$T/bochs-itself"
 	printf '#!/bin/sh\nexec env -u LD_PRELOAD %q "$@"\n' "$T/bochs-itself" >"$T/bochs"
 	chmod +x "$T/bochs"
+	# shellcheck disable=SC2016 # for that bash
 	run unshare -rm bash -ec 'mount --bind "$1" /usr/bin/bochs-bin; shift; exec "$@"' bash \
 		"$T/bochs" "$KVMREPRO" run --engine bochs --kernel "$lean" --boot once --repro create-vm \
 		--runs 1 --out "$T/unloaded"
