@@ -21,5 +21,5 @@
 EMBED(guest, KVMREPRO_GUEST)
 EMBED(domain_xml, "images/domain.xml.in")
 EMBED(bochsrc, "images/bochsrc.in")
-EMBED(bochs_fork, KVMREPRO_BOCHS_FORK)
+EMBED(fork, KVMREPRO_FORK)
 EMBED(catalogue, "repro/catalogue")

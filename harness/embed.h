@@ -18,8 +18,8 @@ struct embed embed_domain_xml(void);
 /* The template of Bochs's configuration, images/bochsrc.in. */
 struct embed embed_bochsrc(void);
 
-/* The library that makes forks of a Bochs, harness/vm/preload/bochs_fork.c. */
-struct embed embed_bochs_fork(void);
+/* The library that makes forks of a VM, harness/vm/preload/fork.c. */
+struct embed embed_fork(void);
 
 /* The catalogue of reproducers, repro/catalogue. */
 struct embed embed_catalogue(void);

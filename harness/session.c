@@ -285,6 +285,7 @@ static void set_trial(const struct session_options *o, struct session *s)
 		},
 		.vm_step = 1,
 		.stop_fd = -1,
+		.lasting = o->keep_state,
 		.live = o->live,
 	};
 }

@@ -55,6 +55,7 @@ struct trial_config {
 	const struct trial_start *start; /* NULL: each trial boots */
 	struct gate *gate;               /* what the VM waits at before it runs, or NULL */
 	int stop_fd;      /* readable: end at once, ERR_INTERRUPTED; -1: nothing of that kind */
+	bool lasting;     /* the state of a boot that is kept is to outlive the program */
 	bool canary_only; /* end as OK when the canary has passed; nothing is run */
 	bool live;        /* show the console on standard error */
 };

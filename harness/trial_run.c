@@ -53,6 +53,7 @@ static int create_vm(struct trial *t, const char *initrd, struct err *err)
 		.memory_mib = c->memory_mib,
 		.vcpus = c->vcpus,
 		.keepable = t->keepable,
+		.lasting = c->lasting,
 		.kept = c->start ? c->start->kept : NULL,
 	};
 

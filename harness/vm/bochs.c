@@ -15,7 +15,6 @@
 #include "vm/bochs_internal.h"
 #include "vm/bochs_log.h"
 #include "vm/domain.h"
-#include "vm/preload/bochs_fork.h"
 #include "vm/starved.h"
 
 #include <errno.h>
@@ -43,7 +42,8 @@
 struct engine_state {
 	const struct engine_config *config;
 	struct bochs_spawner *spawner;
-	int library_fd; /* bochs_library_open() */
+	int library_fd; /* of forks_library(), with its path; or -1 */
+	char *library;
 	char *hypervisor;
 	bool told; /* that its display can be reached */
 };
@@ -155,6 +155,7 @@ static void bochs_close(struct engine_state *state)
 {
 	bochs_spawner_free(state->spawner);
 	cleanup_fd_(&state->library_fd);
+	free(state->library);
 	free(state->hypervisor);
 	free(state);
 }
@@ -182,7 +183,7 @@ static int bochs_open(const struct engine_config *config, struct engine_state **
 		bochs_close(state);
 		return -1;
 	}
-	state->library_fd = bochs_library_open();
+	state->library_fd = forks_library(&state->library);
 	*out = state;
 	return 0;
 }
@@ -271,8 +272,14 @@ static int prepare(struct engine_state *state, struct bochs_vm *v, const struct 
 	    bochs_rom_write(rom, err) ||
 	    bochs_image_write(iso, spec->kernel, spec->initrd, spec->cmdline, err))
 		return -1;
+	cleanup_free char *socket = xasprintf("%s/fork", v->dir);
+	cleanup_free char *preload = xasprintf("LD_PRELOAD=%s", state->library);
+	cleanup_free char *variable = xasprintf(FORK_VARIABLE "=%s", socket);
+	const char *const more[] = { preload, variable, NULL };
+	if (spec->keepable && state->library && !(v->forks = forks_new(socket, err)))
+		return -1;
 	const struct bochs_wish wish = { PROGRAM, v->dir, console_write_fd, log_write_fd,
-					 spec->keepable ? state->library_fd : -1 };
+					 v->forks ? more : NULL };
 	if (bochs_prepare(state->spawner, &wish, &v->child, err) ||
 	    configure(v, spec, console_write_fd, err))
 		return -1;
@@ -287,12 +294,12 @@ static int prepare_fork(struct bochs_vm *v, struct vm_kept *kept, struct err *er
 	v->kept = kept;
 	v->definition = xstrdup(bochs_kept_definition(kept));
 	v->resets = 1; /* the one that a PC begins with is not in its log */
-	if (make_pipes(v, &v->its_fds[BOCHS_FORK_CONSOLE], &v->its_fds[BOCHS_FORK_LOG], err))
+	if (make_pipes(v, &v->its_fds[BOCHS_CONSOLE], &v->its_fds[BOCHS_LOG], err))
 		return -1;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, line))
 		return err_errno(err, ERR_HARNESS, "socketpair");
 	v->vm.agent_fd = line[0];
-	v->its_fds[BOCHS_FORK_AGENT] = line[1];
+	v->its_fds[BOCHS_AGENT] = line[1];
 	if (fcntl(line[0], F_SETFL, O_NONBLOCK))
 		return err_errno(err, ERR_HARNESS, "fcntl");
 	return 0;
@@ -302,9 +309,9 @@ static int bochs_stop(struct vm *vm, char **log, struct err *err)
 {
 	struct bochs_vm *v = (struct bochs_vm *)vm;
 	int *const fds[] = {
-		&vm->console_fd,     &vm->agent_fd,   &vm->event_fd,        &v->log_fd,
-		&v->event_write_fd,  &v->its_fds[0],  &v->its_fds[1],       &v->its_fds[2],
-		&v->child.listen_fd, &v->child.go_fd, &v->child.control_fd,
+		&vm->console_fd,     &vm->agent_fd,   &vm->event_fd,  &v->log_fd,
+		&v->event_write_fd,  &v->its_fds[0],  &v->its_fds[1], &v->its_fds[2],
+		&v->child.listen_fd, &v->child.go_fd,
 	};
 	int rc = 0;
 
@@ -318,6 +325,7 @@ static int bochs_stop(struct vm *vm, char **log, struct err *err)
 		;
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
 		cleanup_fd_(fds[i]);
+	forks_free(v->forks);
 	if (v->panic[0])
 		log_verbose("bochs: %s", v->panic);
 	*log = v->log.len ? buf_steal(&v->log) : NULL;
@@ -345,9 +353,9 @@ static int bochs_create(struct engine_state *state, const struct vm_spec *spec, 
 	struct err later;
 
 	v->vm = (struct vm){ &engine_bochs, -1, -1, -1 };
-	v->child = (struct bochs_child){ .listen_fd = -1, .go_fd = -1, .control_fd = -1 };
+	v->child = (struct bochs_child){ .listen_fd = -1, .go_fd = -1 };
 	v->log_fd = v->event_write_fd = -1;
-	for (size_t i = 0; i < BOCHS_FORK_FDS; i++)
+	for (size_t i = 0; i < BOCHS_LINES; i++)
 		v->its_fds[i] = -1;
 	v->log = (struct buf)BUF_INIT;
 	if (spec->kept ? prepare_fork(v, spec->kept, err) : prepare(state, v, spec, err)) {
@@ -366,21 +374,12 @@ static int bochs_create(struct engine_state *state, const struct vm_spec *spec, 
 	return 0;
 }
 
-static int start_fork(struct bochs_vm *v, struct err *err)
-{
-	if (bochs_fork(v->kept, v->its_fds, &v->child.pid, err))
-		return -1;
-	for (size_t i = 0; i < BOCHS_FORK_FDS; i++)
-		close(steal_fd(v->its_fds[i]));
-	return begin_reading(v, err);
-}
-
 static int bochs_start(struct vm *vm, struct err *err)
 {
 	struct bochs_vm *v = (struct bochs_vm *)vm;
 
 	if (v->kept)
-		return start_fork(v, err);
+		return bochs_fork(v, err) ? -1 : begin_reading(v, err);
 	if (bochs_go(&v->child, err))
 		return -1;
 	return bochs_accept(&v->child, clock_ms() + CONNECT_LIMIT_MS, &vm->agent_fd, err);

@@ -16,7 +16,6 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "interrupt.h"
-#include "vm/preload/bochs_fork.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -88,7 +87,7 @@ static int send_fd(int to, int fd, bool isolated)
 struct plan {
 	const struct bochs_wish *wish;
 	char *const *environment; /* NULL: ours */
-	int go_fd, control_fd;    /* control_fd: -1 without a library */
+	int go_fd;
 	pid_t parent;
 };
 
@@ -104,8 +103,7 @@ static void complain(int fd, const char *what)
 /* Close all descriptors but standard ones and those of the plan. */
 static int keep_own_fds(const struct plan *plan)
 {
-	const int own[] = { plan->wish->console_fd, plan->wish->output_fd, plan->go_fd,
-			    plan->wish->library_fd, plan->control_fd };
+	const int own[] = { plan->wish->console_fd, plan->wish->output_fd, plan->go_fd };
 	unsigned from = STDERR_FILENO + 1;
 
 	for (;;) {
@@ -147,9 +145,6 @@ static const char *become(const struct plan *plan)
 	if (null < 0 || chdir(wish->dir) || dup2(null, 0) < 0 || dup2(wish->output_fd, 1) < 0 ||
 	    dup2(wish->output_fd, 2) < 0 || fcntl(wish->console_fd, F_SETFD, 0))
 		return wish->dir;
-	if (plan->control_fd >= 0 &&
-	    (fcntl(plan->control_fd, F_SETFD, 0) || fcntl(wish->library_fd, F_SETFD, 0)))
-		return "its library";
 	execve(wish->program, argv, plan->environment);
 	return wish->program;
 }
@@ -188,23 +183,19 @@ static void end_child(pid_t pid)
 		;
 }
 
-/* Our environment, with the library and the number of its socket; one allocation for the list. */
-static char **environment_with(int library_fd, int control_fd, char *added[2])
+/* Our environment, with these besides; one allocation for the list. */
+static char **environment_with(const char *const *more)
 {
-	const char *others = getenv("LD_PRELOAD");
-	size_t n = 0, kept = 0;
+	size_t n = 0, n_more = 0;
 
 	while (environ[n])
 		n++;
-	char **list = xcalloc(n + 3, sizeof(*list));
-	for (size_t i = 0; i < n; i++)
-		if (strncmp(environ[i], "LD_PRELOAD=", strlen("LD_PRELOAD=")))
-			list[kept++] = environ[i];
-	added[0] = xasprintf("LD_PRELOAD=/proc/self/fd/%d%s%s", library_fd, others ? ":" : "",
-			     others ? others : "");
-	added[1] = xasprintf(BOCHS_FORK_VARIABLE "=%d", control_fd);
-	list[kept++] = added[0];
-	list[kept] = added[1];
+	while (more[n_more])
+		n_more++;
+	char **list = xcalloc(n + n_more + 1, sizeof(*list));
+	memcpy(list, environ, n * sizeof(*list));
+	/* Of two with one name the dynamic loader takes the last. */
+	memcpy(list + n, more, n_more * sizeof(*list));
 	return list;
 }
 
@@ -214,26 +205,12 @@ static int spawn(const struct bochs_wish *wish, struct bochs_child *out, struct 
 	bool isolated = false;
 	struct sockaddr_in addr;
 	socklen_t len = sizeof(addr);
-	cleanup_fd int control = -1, its_control = -1;
-	cleanup_free char *library = NULL, *number = NULL;
-	cleanup_free char **environment = NULL;
+	cleanup_free char **list = wish->variables ? environment_with(wish->variables) : NULL;
 
-	if (wish->library_fd >= 0) {
-		char *added[2];
-
-		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends))
-			return err_errno(err, ERR_HARNESS, "socketpair");
-		control = ends[0];
-		its_control = ends[1];
-		environment = environment_with(wish->library_fd, its_control, added);
-		library = added[0];
-		number = added[1];
-	}
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
 		return err_errno(err, ERR_HARNESS, "socketpair");
 	cleanup_fd int ours = ends[0], its = ends[1];
-	const struct plan plan = { wish, environment ? environment : environ, its, its_control,
-				   getpid() };
+	const struct plan plan = { wish, list ? list : environ, its, getpid() };
 	pid_t pid = fork();
 	if (pid < 0)
 		return err_errno(err, ERR_HARNESS, "fork");
@@ -253,7 +230,7 @@ static int spawn(const struct bochs_wish *wish, struct bochs_child *out, struct 
 		return -1;
 	}
 	*out = (struct bochs_child){
-		pid, listen_fd, ntohs(addr.sin_port), steal_fd(ours), steal_fd(control), isolated,
+		pid, listen_fd, ntohs(addr.sin_port), steal_fd(ours), isolated,
 	};
 	return 0;
 }

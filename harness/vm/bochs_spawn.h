@@ -15,9 +15,8 @@ struct bochs_child {
 	int listen_fd; /* where Bochs's second serial line will arrive */
 	unsigned port; /* of listen_fd, on 127.0.0.1 as Bochs sees it */
 	int go_fd;
-	int control_fd; /* of the library loaded into it (preload/bochs_fork.h), or -1 */
-	bool isolated;  /* in a network of its own: nobody but Bochs can come to listen_fd, and
-			 * nobody at all to Bochs's display */
+	bool isolated; /* in a network of its own: nobody but Bochs can come to listen_fd, and
+			* nobody at all to Bochs's display */
 };
 
 /* Who forks them. What is to be killed with its parent is killed with the thread that forked it,
@@ -33,7 +32,7 @@ void bochs_spawner_free(struct bochs_spawner *spawner);
 struct bochs_wish {
 	const char *program, *dir;
 	int console_fd, output_fd;
-	int library_fd; /* loaded into it, with a socket to it in BOCHS_FORK_VARIABLE; or -1 */
+	const char *const *variables; /* "NAME=VALUE" for its environment besides ours, or NULL */
 };
 
 /*

@@ -48,12 +48,16 @@ int emulator_single_thread(const char *qemu, const char *workdir, char **out, st
 	buf_addf(&text,
 		 "#!/bin/sh\n"
 		 "# kvmrepro: TCG with all vCPUs on one thread (harness/vm/emulator.c says why)\n"
+		 "# and, where its VM is to be kept by forks, with the library that makes them, in "
+		 "a sandbox that lets it fork\n"
 		 "for arg; do\n"
 		 "\tshift\n"
 		 "\t[ \"$was\" = -accel ] && [ \"$arg\" = tcg ] && arg=tcg,thread=single\n"
+		 "\t[ -n \"$KVMREPRO_FORK\" ] && [ \"$was\" = -sandbox ] && arg=$arg,spawn=allow\n"
 		 "\tset -- \"$@\" \"$arg\"\n"
 		 "\twas=$arg\n"
 		 "done\n"
+		 "[ -z \"$KVMREPRO_FORK\" ] || export LD_PRELOAD=\"$KVMREPRO_FORK_LIBRARY\"\n"
 		 "exec '%s' \"$@\"\n",
 		 qemu);
 	cleanup_free char *dir = script_dir(&st, workdir);

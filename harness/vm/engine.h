@@ -47,6 +47,7 @@ struct vm_spec {
 	const char *token;   /* of the agent line (kvmrepro/protocol.h); replay answers with it */
 	unsigned memory_mib, vcpus;
 	bool keepable;        /* keep() may follow */
+	bool lasting;         /* and save() after that */
 	struct vm_kept *kept; /* begin from this state, of a VM with the same words; or NULL */
 };
 

@@ -77,11 +77,12 @@ static struct libvirt_vm *find_vm(struct engine_state *state, virDomainPtr domai
 	return NULL;
 }
 
-static void post(struct libvirt_vm *v, enum vm_event event)
+void libvirt_post(struct libvirt_vm *v, enum vm_event event)
 {
 	char byte = (char)event;
 
-	if (write(v->event_write_fd, &byte, 1) < 0)
+	/* One that stands still has nobody to tell. */
+	if (v->event_write_fd >= 0 && write(v->event_write_fd, &byte, 1) < 0)
 		log_verbose("%s: event lost, the pipe is full", v->name);
 }
 
@@ -94,11 +95,12 @@ static int on_lifecycle(virConnectPtr conn, virDomainPtr domain, int event, int 
 	pthread_mutex_lock(&state->lock);
 	struct libvirt_vm *v = find_vm(state, domain);
 	if (v && event == VIR_DOMAIN_EVENT_SHUTDOWN)
-		post(v, VM_POWERED_OFF);
+		libvirt_post(v, VM_POWERED_OFF);
 	if (v && event == VIR_DOMAIN_EVENT_STOPPED) {
 		v->gone = true;
 		pthread_cond_broadcast(&state->gone_cond);
-		post(v, detail == VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN ? VM_POWERED_OFF : VM_DIED);
+		libvirt_post(v, detail == VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN ? VM_POWERED_OFF
+									    : VM_DIED);
 	}
 	pthread_mutex_unlock(&state->lock);
 	return 0;
@@ -112,7 +114,7 @@ static void on_reboot(virConnectPtr conn, virDomainPtr domain, void *opaque)
 	pthread_mutex_lock(&state->lock);
 	struct libvirt_vm *v = find_vm(state, domain);
 	if (v)
-		post(v, VM_RESET);
+		libvirt_post(v, VM_RESET);
 	pthread_mutex_unlock(&state->lock);
 }
 
@@ -273,6 +275,8 @@ static void libvirt_close(struct engine_state *state)
 	free(state->library);
 	free(state->qemu);
 	free(state->emulator);
+	cleanup_fd_(&state->fork_library_fd);
+	free(state->fork_library);
 	free(state);
 }
 
@@ -296,6 +300,7 @@ static int libvirt_open(const struct engine_config *config, struct engine_state 
 	state->config = config;
 	state->embedded = !config->uri;
 	state->lifecycle_id = state->reboot_id = -1;
+	state->fork_library_fd = state->embedded ? forks_library(&state->fork_library) : -1;
 	pthread_mutex_init(&state->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -354,6 +359,7 @@ const struct engine engine_libvirt = {
 	.suspended = libvirt_suspended,
 	.keep = libvirt_keep,
 	.forget = libvirt_forget,
+	.lasts = libvirt_lasts,
 	.describe = libvirt_describe,
 	.save = libvirt_save,
 	.load = libvirt_load,

@@ -5,7 +5,8 @@
  * and those that begin from it map private: nothing is ever copied but the pages that a guest
  * writes to. What is left of a state is its devices', 0.3 MB, which QEMU sends as a migration that
  * leaves the shared memory out (capability x-ignore-shared). libvirt has no word for that, so it is
- * said to QEMU's monitor through libvirt.
+ * said to QEMU's monitor through libvirt. This is for KVM, for a daemon's VMs and for states that
+ * are kept as files; libvirt_fork.c has what is quicker.
  */
 #include "vm/libvirt_internal.h"
 
@@ -68,17 +69,18 @@ static int monitor_status(struct libvirt_vm *v, const char *command, const char 
 	return rc;
 }
 
-static int monitor(struct libvirt_vm *v, const char *command, struct err *err)
+int libvirt_monitor(struct libvirt_vm *v, const char *command, struct err *err)
 {
 	return monitor_status(v, command, NULL, err);
 }
 
 static int leave_memory_out(struct libvirt_vm *v, struct err *err)
 {
-	return monitor(v,
-		       "{\"execute\":\"migrate-set-capabilities\",\"arguments\":{\"capabilities\":["
-		       "{\"capability\":\"x-ignore-shared\",\"state\":true}]}}",
-		       err);
+	return libvirt_monitor(
+		v,
+		"{\"execute\":\"migrate-set-capabilities\",\"arguments\":{\"capabilities\":["
+		"{\"capability\":\"x-ignore-shared\",\"state\":true}]}}",
+		err);
 }
 
 /* "migrate" or "migrate-incoming" over a socket; the path is ours and needs no escapes in JSON, or
@@ -88,7 +90,7 @@ static int migrate(struct libvirt_vm *v, const char *verb, const char *path, str
 	cleanup_free char *command =
 		xasprintf("{\"execute\":\"%s\",\"arguments\":{\"uri\":\"unix:%s\"}}", verb, path);
 
-	return monitor(v, command, err);
+	return libvirt_monitor(v, command, err);
 }
 
 /* Wait until fd is ready for events, or nothing may be waited for any longer. */
@@ -144,7 +146,7 @@ static int take_state(struct libvirt_vm *v, struct buf *devices, struct err *err
 	int64_t deadline = clock_ms() + MIGRATE_LIMIT_MS;
 	cleanup_fd int listen_fd = -1, fd = -1;
 
-	if (monitor(v, "{\"execute\":\"stop\"}", err) || leave_memory_out(v, err) ||
+	if (libvirt_monitor(v, "{\"execute\":\"stop\"}", err) || leave_memory_out(v, err) ||
 	    listener_open(path, !v->state->embedded, &listen_fd, err) ||
 	    migrate(v, "migrate", path, err) ||
 	    listener_accept(listen_fd, path, v->vm.event_fd, deadline, &fd, err) ||
@@ -153,24 +155,37 @@ static int take_state(struct libvirt_vm *v, struct buf *devices, struct err *err
 	return monitor_status(v, "{\"execute\":\"query-migrate\"}", "completed", err);
 }
 
+static int keep_memory(struct libvirt_vm *v, struct vm_kept *kept, struct err *err)
+{
+	if (take_state(v, &kept->devices, err))
+		return -1;
+	kept->memory_fd = steal_fd(v->memory_fd);
+	return 0;
+}
+
 int libvirt_keep(struct vm *vm, struct vm_kept **out, struct err *err)
 {
 	struct libvirt_vm *v = (struct libvirt_vm *)vm;
-	cleanup_buf struct buf devices = BUF_INIT;
+	struct vm_kept *kept = xcalloc(1, sizeof(*kept));
 
-	if (take_state(v, &devices, err))
+	kept->memory_fd = -1;
+	kept->devices = (struct buf)BUF_INIT;
+	if (v->forks ? libvirt_halt(v, kept, err) : keep_memory(v, kept, err)) {
+		libvirt_forget(kept);
 		return -1;
-	*out = xcalloc(1, sizeof(**out));
-	(*out)->memory_fd = steal_fd(v->memory_fd);
-	(*out)->devices = devices;
-	devices = (struct buf)BUF_INIT;
+	}
+	*out = kept;
 	return 0;
 }
 
 void libvirt_forget(struct vm_kept *kept)
 {
-	close(kept->memory_fd);
+	if (kept->standing)
+		libvirt_end_standing(kept);
+	cleanup_fd_(&kept->memory_fd);
 	buf_free(&kept->devices);
+	free(kept->definition);
+	free(kept->log);
 	free(kept);
 }
 

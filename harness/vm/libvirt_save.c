@@ -65,13 +65,14 @@ int libvirt_describe(struct engine_state *state, const struct vm_spec *spec, str
 {
 	char name[] = "name";
 	const struct libvirt_vm any = { .state = state, .name = name };
+	const struct libvirt_paths paths = { "console", "agent", "file", NULL };
 	struct vm_spec words = *spec;
 	cleanup_free char *xml = NULL;
 
 	words.kernel = "kernel";
 	words.initrd = "initrd";
-	if (libvirt_define(&any, &words, "console", "agent", "file", &xml, err) ||
-	    add_file(state->qemu, out, err) || add_host(out, err))
+	if (libvirt_define(&any, &words, &paths, &xml, err) || add_file(state->qemu, out, err) ||
+	    add_host(out, err))
 		return -1;
 	buf_addf(out, "%s\n%s\n%s", state->hypervisor, state->library, xml);
 	return 0;

@@ -27,23 +27,22 @@
 
 static void free_vm(struct libvirt_vm *v)
 {
+	int *const fds[] = { &v->vm.console_fd,  &v->vm.agent_fd, &v->vm.event_fd,
+			     &v->event_write_fd, &v->memory_fd,   &v->monitor_fd,
+			     &v->log_fd };
 	struct err err;
 
 	if (v->domain)
 		virDomainFree(v->domain);
-	if (v->vm.console_fd >= 0)
-		close(v->vm.console_fd);
-	if (v->vm.agent_fd >= 0)
-		close(v->vm.agent_fd);
-	if (v->vm.event_fd >= 0)
-		close(v->vm.event_fd);
-	if (v->event_write_fd >= 0)
-		close(v->event_write_fd);
-	if (v->memory_fd >= 0)
-		close(v->memory_fd);
+	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
+		cleanup_fd_(fds[i]);
+	for (size_t i = 0; i < LIBVIRT_LINES; i++)
+		cleanup_fd_(&v->its_fds[i]);
+	forks_free(v->forks);
 	if (v->dir && fs_rmtree(v->dir, &err))
 		log_error("%s", err.msg);
 	free(v->dir);
+	free(v->definition);
 	free(v->name);
 	free(v);
 }
@@ -67,8 +66,8 @@ static void list_remove(struct libvirt_vm *v)
 	pthread_mutex_unlock(&v->state->lock);
 }
 
-int libvirt_define(const struct libvirt_vm *v, const struct vm_spec *spec, const char *console,
-		   const char *agent, const char *file, char **xml, struct err *err)
+int libvirt_define(const struct libvirt_vm *v, const struct vm_spec *spec,
+		   const struct libvirt_paths *paths, char **xml, struct err *err)
 {
 	enum vm_accel accel = v->state->config->accel;
 	const char *cpu = v->state->config->cpu;
@@ -93,9 +92,11 @@ int libvirt_define(const struct libvirt_vm *v, const struct vm_spec *spec, const
 		{ "WITH", tuned ? "force" : NULL },
 		{ "FORCED", tuned ? LIBVIRT_MAXIMUM_CPU : NULL },
 		{ "EMULATOR", accel == ACCEL_KVM ? v->state->qemu : v->state->emulator },
-		{ "CONSOLE", console },
-		{ "AGENT", agent },
-		{ "FILE", file },
+		{ "CONSOLE", paths->console },
+		{ "AGENT", paths->agent },
+		{ "FILE", paths->file },
+		{ "FORK", paths->fork },
+		{ "LIBRARY", v->state->fork_library },
 		{ "SHARE", spec->kept ? "off" : "on" },
 		{ "INCOMING", spec->kept ? "defer" : NULL },
 		{ NULL, NULL },
@@ -186,7 +187,7 @@ static int launch(struct libvirt_vm *v, const struct vm_spec *spec, char **defin
 	cleanup_free char *agent = xasprintf("%s/agent", v->dir);
 	cleanup_free char *cmdline = make_cmdline(v->state, spec);
 	cleanup_fd int agent_fd = -1;
-	cleanup_free char *xml = NULL, *file = NULL;
+	cleanup_free char *xml = NULL, *file = NULL, *fork = NULL;
 	bool other_user = !v->state->embedded;
 	struct vm_spec words = *spec;
 	int ends[2];
@@ -196,14 +197,23 @@ static int launch(struct libvirt_vm *v, const struct vm_spec *spec, char **defin
 	words.cmdline = cmdline;
 	v->vm.event_fd = ends[0];
 	v->event_write_fd = ends[1];
-	if (spec->keepable && libvirt_memory_open(spec->memory_mib, &v->memory_fd, err))
+	if (fs_mkdirs(v->dir, err))
 		return -1;
+	if (libvirt_forks(v->state, spec)) {
+		fork = xasprintf("%s/fork", v->dir);
+		v->forks = forks_new(fork, err);
+		if (!v->forks)
+			return -1;
+	} else if (spec->keepable && libvirt_memory_open(spec->memory_mib, &v->memory_fd, err)) {
+		return -1;
+	}
 	int memory_fd = spec->kept ? spec->kept->memory_fd : v->memory_fd;
 	if (memory_fd >= 0)
 		file = libvirt_memory_path(memory_fd);
-	if (fs_mkdirs(v->dir, err) || fifo_open(console, other_user, &v->vm.console_fd, err) ||
+	const struct libvirt_paths paths = { console, agent, file, fork };
+	if (fifo_open(console, other_user, &v->vm.console_fd, err) ||
 	    listener_open(agent, other_user, &agent_fd, err) ||
-	    libvirt_define(v, &words, console, agent, file, &xml, err) || create(v, xml, err))
+	    libvirt_define(v, &words, &paths, &xml, err) || create(v, xml, err))
 		return -1;
 	int64_t deadline = clock_ms() + CONNECT_LIMIT_MS;
 	if (listener_accept(agent_fd, agent, ends[0], deadline, &v->vm.agent_fd, err))
@@ -212,27 +222,43 @@ static int launch(struct libvirt_vm *v, const struct vm_spec *spec, char **defin
 	fifo_unlink(console);
 	if (spec->kept && libvirt_feed(v, spec->kept, err))
 		return -1;
+	v->definition = xstrdup(xml);
 	*definition = steal(xml);
 	return 0;
 }
 
-int libvirt_create(struct engine_state *state, const struct vm_spec *spec, struct vm **out,
-		   char **definition, struct err *err)
+struct libvirt_vm *libvirt_new_vm(struct engine_state *state)
 {
 	struct libvirt_vm *v = xcalloc(1, sizeof(*v));
-	cleanup_free char *log = NULL;
-	struct err later;
 
 	v->vm = (struct vm){ &engine_libvirt, -1, -1, -1 };
-	v->event_write_fd = v->memory_fd = -1;
+	v->event_write_fd = v->memory_fd = v->monitor_fd = v->log_fd = -1;
+	for (size_t i = 0; i < LIBVIRT_LINES; i++)
+		v->its_fds[i] = -1;
 	v->state = state;
 	/* Not the trial's number, which the boot that is kept and a second attempt have too:
 	 * libvirt says that a VM is gone before it gives its name free. */
 	v->name = xasprintf("kvmrepro-%d-%u", (int)getpid(),
 			    __atomic_fetch_add(&state->n_created, 1, __ATOMIC_RELAXED));
-	v->dir = xasprintf("%s/%u", state->config->workdir, spec->number);
 	list_add(v);
-	if (launch(v, spec, definition, err)) {
+	return v;
+}
+
+int libvirt_create(struct engine_state *state, const struct vm_spec *spec, struct vm **out,
+		   char **definition, struct err *err)
+{
+	struct libvirt_vm *v = libvirt_new_vm(state);
+	cleanup_free char *log = NULL;
+	struct err later;
+	int rc;
+
+	if (spec->kept && spec->kept->standing) {
+		rc = libvirt_fork_prepare(v, spec->kept, definition, err);
+	} else {
+		v->dir = xasprintf("%s/%u", state->config->workdir, spec->number);
+		rc = launch(v, spec, definition, err);
+	}
+	if (rc) {
 		if (libvirt_stop(&v->vm, &log, &later))
 			log_error("%s", later.msg);
 		return -1;
@@ -245,6 +271,8 @@ int libvirt_start(struct vm *vm, struct err *err)
 {
 	struct libvirt_vm *v = (struct libvirt_vm *)vm;
 
+	if (v->kept)
+		return libvirt_fork_start(v, err);
 	return virDomainResume(v->domain) < 0 ? libvirt_error(err, "libvirt cannot run the VM") : 0;
 }
 
@@ -277,8 +305,7 @@ static bool wait_gone(struct libvirt_vm *v, int64_t limit_ms)
 	return gone;
 }
 
-/* What libvirt wrote of the domain: QEMU's command line and its messages. */
-static char *read_log(const struct libvirt_vm *v)
+char *libvirt_read_log(const struct libvirt_vm *v)
 {
 	cleanup_free char *path = xasprintf("%s/log/qemu/%s.log", v->state->root, v->name);
 	struct buf text = BUF_INIT;
@@ -286,8 +313,29 @@ static char *read_log(const struct libvirt_vm *v)
 
 	if (!v->state->embedded || fs_read(path, LOG_BYTES, &text, ERR_HARNESS, &err))
 		return NULL;
-	unlink(path);
 	return buf_steal(&text);
+}
+
+static void remove_log(const struct libvirt_vm *v)
+{
+	cleanup_free char *path = xasprintf("%s/log/qemu/%s.log", v->state->root, v->name);
+
+	if (v->state->embedded)
+		unlink(path);
+}
+
+/* End its process, and have libvirt take note. */
+static int end_domain(struct libvirt_vm *v, struct err *err)
+{
+	if (v->pid && !v->reaped) {
+		kill(v->pid, SIGKILL);
+		while (waitpid(v->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	if (!wait_gone(v, v->pid ? GONE_LIMIT_MS : 0) && v->domain &&
+	    virDomainDestroy(v->domain) < 0 && !wait_gone(v, GONE_LIMIT_MS))
+		return libvirt_error(err, "libvirt cannot end the VM");
+	return 0;
 }
 
 int libvirt_stop(struct vm *vm, char **log, struct err *err)
@@ -295,15 +343,14 @@ int libvirt_stop(struct vm *vm, char **log, struct err *err)
 	struct libvirt_vm *v = (struct libvirt_vm *)vm;
 	int rc = 0;
 
-	if (v->pid) {
-		kill(v->pid, SIGKILL);
-		while (waitpid(v->pid, NULL, 0) < 0 && errno == EINTR)
-			;
+	*log = NULL;
+	if (v->kept) {
+		*log = libvirt_fork_stop(v);
+	} else if (!v->given_away) {
+		rc = end_domain(v, err);
+		*log = libvirt_read_log(v);
+		remove_log(v);
 	}
-	if (!wait_gone(v, v->pid ? GONE_LIMIT_MS : 0) && v->domain &&
-	    virDomainDestroy(v->domain) < 0 && !wait_gone(v, GONE_LIMIT_MS))
-		rc = libvirt_error(err, "libvirt cannot end the VM");
-	*log = read_log(v);
 	list_remove(v);
 	free_vm(v);
 	return rc;

@@ -46,7 +46,7 @@ static void test_leave_out(void **state)
 	assert_string_equal(out.data, "a\ny\n");
 }
 
-static void fill_real(const char *file, const char *model, struct buf *out)
+static void fill_real(const char *file, const char *fork, const char *model, struct buf *out)
 {
 	const struct domain_word words[] = {
 		{ "TYPE", "qemu" },
@@ -63,6 +63,8 @@ static void fill_real(const char *file, const char *model, struct buf *out)
 		{ "AGENT", "/a" },
 		{ "FILE", file },
 		{ "SHARE", "on" },
+		{ "FORK", fork },
+		{ "LIBRARY", "/l" },
 		{ "INCOMING", NULL },
 		{ "MODEL", model },
 		{ "WITHOUT", model ? NULL : "disable" },
@@ -80,22 +82,27 @@ static void fill_real(const char *file, const char *model, struct buf *out)
 static void test_real(void **state)
 {
 	cleanup_buf struct buf out = BUF_INIT, kept = BUF_INIT, named = BUF_INIT;
+	cleanup_buf struct buf forked = BUF_INIT;
 
 	(void)state;
-	fill_real(NULL, NULL, &out);
+	fill_real(NULL, NULL, NULL, &out);
 	assert_null(strstr(out.data, "mem-path"));
 	assert_non_null(strstr(out.data, "<cpu mode='maximum'>"));
 	assert_non_null(strstr(out.data, "policy='force' name='invtsc'"));
 	assert_non_null(strstr(out.data, "policy='disable' name='erms'"));
 	assert_non_null(strstr(out.data, "max-x86_64-cpu.x-force-features=on"));
-	fill_real(NULL, "EPYC", &named);
+	fill_real(NULL, NULL, "EPYC", &named);
 	assert_null(strstr(named.data, "feature policy"));
 	assert_null(strstr(named.data, "x-force-features"));
 	assert_non_null(strstr(named.data, ">EPYC</model>"));
 	assert_null(strstr(named.data, "maximum"));
-	fill_real("/f", NULL, &kept);
+	fill_real("/f", NULL, NULL, &kept);
 	assert_non_null(strstr(kept.data, "mem-path=/f,share=on"));
 	assert_null(strstr(kept.data, "-incoming"));
+	assert_null(strstr(kept.data, "KVMREPRO_FORK"));
+	fill_real(NULL, "/s", NULL, &forked);
+	assert_non_null(strstr(forked.data, "name='KVMREPRO_FORK' value='/s'"));
+	assert_non_null(strstr(forked.data, "name='KVMREPRO_FORK_LIBRARY' value='/l'"));
 }
 
 int main(void)
