@@ -68,6 +68,7 @@ static int name_lines(const struct libvirt_vm *v, struct fork_line lines[LIBVIRT
 	if (strlen(path) >= sizeof(addr->sun_path))
 		return err_set(err, ERR_HARNESS, "%s: longer than a socket's name may be", path);
 	monitor->by = FORK_BY_NAME;
+	monitor->held = true; /* libvirt would kill it */
 	addr->sun_family = AF_UNIX;
 	strcpy(addr->sun_path, path);
 	monitor->name_bytes =

@@ -55,6 +55,44 @@ out_like '^all runs: boot failed: kernel panic: VFS: Unable to mount root fs' \
 	"a boot that fails is tried again, and is that trial's outcome"
 check "with its console" test "$(find "$T/noinit" -path '*trial*console.log.gz' | wc -l)" = 2
 
+# The state is the QEMU that booted, which stands still; the trials are forks of it.
+has_state() {
+	grep -q 'trials begin from its state' "$T/err"
+}
+"$KVMREPRO" run --kernel "$kernel" --boot once --repro ./$R/nap.c --runs 3 --jobs 1 --out "$T/gone" \
+	>"$T/out" 2>"$T/err" </dev/null &
+pid=$!
+wait_for 60 has_state
+standing=$(pgrep -o -P "$pid" qemu-system) && kill -KILL "$standing"
+result $? "the QEMU that stands still is killed"
+wait "$pid"
+out_is "all runs: OK" "it was killed: the runs go on"
+err_like 'boot: the state is gone: each trial boots$' "it was killed: said"
+check "it was killed: and each says how it began" \
+	jq -e '[.trials[].began] | .[1:] == ["boot", "boot"]' "$T/gone/run.json"
+check "a fork's log has the command line of what it is a fork of" \
+	grep -q -e '-kernel' "$T/ok/trial-003/qemu.log"
+
+for sig in INT KILL; do
+	setsid "$KVMREPRO" run --kernel "$kernel" --boot once --repro ./$R/nap.c --runs 99 --jobs 3 \
+		>"$T/out" 2>"$T/err" </dev/null &
+	pid=$!
+	wait_for 60 has_state
+	forks() {
+		[ "$(pgrep -c -P "$pid" qemu-system)" = 4 ]
+	}
+	wait_for 20 forks
+	result $? "$sig: three trials run, and one QEMU stands still"
+	mapfile -t children < <(pgrep -P "$pid" qemu-system)
+	kill -s "$sig" "$pid"
+	wait "$pid" 2>/dev/null
+	gone() {
+		! ps -o stat= -p "${children[@]}" | grep -qv Z
+	}
+	wait_for 10 gone
+	result $? "$sig: no QEMU is left"
+done
+
 left
 [ $? -eq 1 ]
 result $? "no QEMU is left"

@@ -249,7 +249,7 @@ static bool let_go(const struct fork_halt *halt)
 	if (found != (1u << halt->n_lines) - 1)
 		return false;
 	for (int fd = 0; fd < MAX_FDS; fd++)
-		if (kinds[fd].is == LINE && dup2(null, fd) < 0)
+		if (kinds[fd].is == LINE && !halt->lines[kinds[fd].line].held && dup2(null, fd) < 0)
 			return false;
 	return !close(null);
 }

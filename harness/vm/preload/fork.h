@@ -4,12 +4,12 @@
  *
  * The socket is a SOCK_SEQPACKET of unix(7), so that a message is one packet; the library connects
  * to it when it has been loaded. At FORK_SIGNAL to the process's first thread the process stands
- * still for good, and the library reads struct fork_halt, lets go of the descriptors that are named
- * there, and answers with a byte. From then on each packet with a descriptor for each line (a byte,
- * and SCM_RIGHTS) makes a process that goes on where this one stood, with these in place of those;
- * the answer is its pid_t, or a negative errno. It is a child of the process's parent, which waits
- * for it, is killed with the thread that is, and stays in the same process group. When the harness
- * closes the socket, the process that stands still ends.
+ * still for good, and the library reads struct fork_halt, lets go of the lines that are named there
+ * and not held, and answers with a byte. From then on each packet with a descriptor for each line
+ * (a byte, and SCM_RIGHTS) makes a process that goes on where this one stood, with these in place
+ * of those; the answer is its pid_t, or a negative errno. It is a child of the process's parent,
+ * which waits for it, is killed with the thread that is, and stays in the same process group. When
+ * the harness closes the socket, the process that stands still ends.
  */
 #ifndef VM_PRELOAD_FORK_H
 #define VM_PRELOAD_FORK_H
@@ -35,6 +35,7 @@ struct fork_line {
 		FORK_BY_PEER,  /* a socket, by the other end's name: getpeername(2) */
 		FORK_BY_NAME,  /* a connected socket, by its own: getsockname(2) */
 	} by;
+	bool held; /* what stands still keeps it, for somebody at its other end */
 	dev_t device;
 	ino_t inode;
 	struct sockaddr_storage name;
