@@ -22,7 +22,7 @@ enum bochs_line {
 struct bochs_vm {
 	struct vm vm;
 	struct vm_kept *kept;     /* what it begins from, or NULL */
-	char *dir;                /* NULL with kept: its Bochs lives in that of the boot */
+	char *dir;                /* NULL with kept */
 	char *definition;         /* its bochsrc */
 	struct bochs_child child; /* pid 0: there is none */
 	struct forks *forks;      /* if it is to be kept, or NULL */

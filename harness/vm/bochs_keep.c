@@ -50,8 +50,10 @@ int bochs_keep(struct vm *vm, struct vm_kept **out, struct err *err)
 		return err_set(err, ERR_HARNESS, "nothing can be loaded into Bochs");
 	/* First: when it lets go of its log, that is not its end. */
 	__atomic_store_n(&v->given_away, true, __ATOMIC_RELEASE);
-	if (name_lines(v, halt.lines, err) || forks_halt(v->forks, v->child.pid, &halt, err))
+	if (name_lines(v, halt.lines, err) || forks_halt(v->forks, v->child.pid, &halt, err)) {
+		__atomic_store_n(&v->given_away, false, __ATOMIC_RELEASE);
 		return -1;
+	}
 	*out = xcalloc(1, sizeof(**out));
 	(*out)->forks = steal(v->forks);
 	(*out)->definition = xstrdup(v->definition);

@@ -4,9 +4,11 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/log.h"
 #include "embed.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -17,6 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define MAX_PROGRAMS    16    /* that a process may become one after the other, with the library */
+#define QUIET_MS        20    /* without anything to do: no thread holds a lock */
 #define ANSWER_LIMIT_MS 10000 /* a fork takes some milliseconds */
 
 struct forks {
@@ -25,6 +29,7 @@ struct forks {
 	pid_t pid, group;     /* likewise; else 0 */
 	unsigned n_lines;     /* likewise */
 	pthread_mutex_t lock; /* fd: one question at a time; gone */
+	bool ended;           /* it has, and was waited for */
 	bool gone; /* an answer did not come, and the next would be its; or it has ended */
 };
 
@@ -51,7 +56,8 @@ struct forks *forks_new(const char *path, struct err *err)
 	}
 	strcpy(addr.sun_path, path);
 	cleanup_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || listen(fd, 1)) {
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
+	    listen(fd, MAX_PROGRAMS)) {
 		err_errno(err, ERR_HARNESS, "%s", path);
 		return NULL;
 	}
@@ -84,14 +90,82 @@ static int answer(int fd, void *out, size_t bytes, struct err *err)
 	}
 }
 
+/* How often its threads have been given a CPU (the third number of schedstat: Linux,
+ * Documentation/scheduler/sched-stats.rst); -1: one of them has or wants one now, or it has ended.
+ */
+static int64_t turns(pid_t pid)
+{
+	cleanup_free char *path = xasprintf("/proc/%d/task", (int)pid);
+	cleanup_dir DIR *dir = opendir(path);
+	const struct dirent *e;
+	int64_t sum = 0;
+
+	while (dir && (e = readdir(dir))) {
+		cleanup_free char *stat = xasprintf("%s/%s/stat", path, e->d_name);
+		cleanup_free char *sched = xasprintf("%s/%s/schedstat", path, e->d_name);
+		cleanup_buf struct buf state = BUF_INIT, counts = BUF_INIT;
+		long long n;
+		struct err err;
+
+		if (e->d_name[0] == '.')
+			continue;
+		if (fs_read(stat, 4096, &state, ERR_HARNESS, &err) ||
+		    fs_read(sched, 4096, &counts, ERR_HARNESS, &err) ||
+		    sscanf(counts.data, "%*s %*s %lld", &n) != 1)
+			return -1;
+		/* proc(5): the state is behind the name, which may have brackets in it. */
+		const char *bracket = strrchr(state.data, ')');
+		if (!bracket || strncmp(bracket, ") S", 3) != 0)
+			return -1;
+		sum += n;
+	}
+	return dir ? sum : -1;
+}
+
+/* Until none of its threads has had anything to do for a while. */
+static int wait_quiet(pid_t pid, struct err *err)
+{
+	int64_t deadline = clock_ms() + ANSWER_LIMIT_MS, was = -1;
+
+	for (;;) {
+		int64_t is = turns(pid);
+
+		if (is >= 0 && is == was)
+			return 0;
+		if (clock_ms() > deadline)
+			return err_set(err, ERR_HARNESS, "its process does not fall quiet");
+		was = is;
+		poll(NULL, 0, QUIET_MS);
+	}
+}
+
+/* Of those who came: a script has become the program, and what it ran on its way is not it. */
+static void accept_from(struct forks *f, pid_t pid)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+	int fd;
+
+	while ((fd = accept4(f->listen_fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) || peer.pid != pid) {
+			close(fd);
+			continue;
+		}
+		cleanup_fd_(&f->fd);
+		f->fd = fd;
+	}
+}
+
 int forks_halt(struct forks *f, pid_t pid, const struct fork_halt *halt, struct err *err)
 {
 	char byte;
 
+	accept_from(f, pid);
 	/* Without the library the signal would be the process's end. */
-	f->fd = accept4(f->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	if (f->fd < 0 || !pid)
 		return err_set(err, ERR_HARNESS, "no library can be loaded into its process");
+	if (halt->threads && wait_quiet(pid, err))
+		return -1;
 	if (send(f->fd, halt, sizeof(*halt), MSG_NOSIGNAL) != sizeof(*halt) ||
 	    tgkill(pid, pid, FORK_SIGNAL))
 		return err_errno(err, ERR_HARNESS, "the library in its process");
@@ -138,6 +212,7 @@ int forks_make(struct forks *f, const int fds[], pid_t *pid, struct err *err)
 	else if ((rc = ask(f->fd, fds, f->n_lines, err)) ||
 		 (rc = answer(f->fd, &got, sizeof(got), err)))
 		f->gone = true;
+	f->gone |= got < 0; /* no memory for one, say: there will be none for the next */
 	pthread_mutex_unlock(&f->lock);
 	if (rc)
 		return rc;
@@ -151,10 +226,10 @@ int forks_make(struct forks *f, const int fds[], pid_t *pid, struct err *err)
 
 bool forks_lasts(struct forks *f)
 {
-	siginfo_t info = { 0 };
-
 	pthread_mutex_lock(&f->lock);
-	f->gone |= waitid(P_PID, (id_t)f->pid, &info, WEXITED | WNOHANG | WNOWAIT) || info.si_pid;
+	/* Reaped at once: libvirt waits for its own to be gone. */
+	f->ended = f->ended || waitpid(f->pid, NULL, WNOHANG) != 0;
+	f->gone |= f->ended;
 	bool gone = f->gone;
 	pthread_mutex_unlock(&f->lock);
 	return !gone;
@@ -164,7 +239,12 @@ bool forks_lasts(struct forks *f)
 static void end_all(const struct forks *f)
 {
 	pid_t whom = f->group > 1 && f->group != getpgrp() ? -f->group : f->pid;
+	siginfo_t info;
 
+	/* With no child of ours in it the number may be somebody else's by now. */
+	if (f->ended &&
+	    (whom > 0 || waitid(P_PGID, (id_t)f->group, &info, WEXITED | WNOHANG | WNOWAIT)))
+		return;
 	kill(whom, SIGKILL);
 	while (waitpid(whom, NULL, 0) > 0 || errno == EINTR)
 		;

@@ -192,6 +192,7 @@ static void *read_monitor(void *opaque)
 	struct libvirt_vm *v = opaque;
 	cleanup_buf struct buf pending = BUF_INIT;
 	char chunk[4096], *nl;
+	siginfo_t info;
 
 	while (pending.len < MONITOR_LINE_BYTES) {
 		ssize_t n = read(v->monitor_fd, chunk, sizeof(chunk));
@@ -207,6 +208,11 @@ static void *read_monitor(void *opaque)
 			buf_consume(&pending, (size_t)(nl + 1 - pending.data));
 		}
 	}
+	if (!waitid(P_PID, (id_t)v->pid, &info, WEXITED | WNOWAIT) &&
+	    !__atomic_load_n(&v->killed, __ATOMIC_ACQUIRE))
+		dprintf(v->log_fd, "kvmrepro: QEMU %s %d\n",
+			info.si_code == CLD_EXITED ? "exited with status" : "was ended by signal",
+			info.si_status);
 	libvirt_post(v, VM_DIED);
 	return NULL;
 }
@@ -234,6 +240,7 @@ char *libvirt_fork_stop(struct libvirt_vm *v)
 	char chunk[4096];
 	ssize_t n;
 
+	__atomic_store_n(&v->killed, true, __ATOMIC_RELEASE);
 	if (v->pid)
 		kill(v->pid, SIGKILL);
 	if (v->reading)

@@ -44,6 +44,7 @@ struct libvirt_vm {
 	struct vm_kept *kept;
 	int its_fds[LIBVIRT_LINES]; /* until it is started; else -1 */
 	int monitor_fd, log_fd;
+	bool killed;  /* atomic: by stop() */
 	bool reading; /* the thread is there */
 	pthread_t reader;
 };

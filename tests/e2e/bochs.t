@@ -44,6 +44,7 @@ standing_of() {
 has_state() {
 	grep -q 'trials begin from its state' "$T/err"
 }
+: >"$T/err" # what the last run said
 "$KVMREPRO" run --kernel "$buggy" --boot once --repro nested-state-double-set --runs 3 --jobs 1 \
 	--out "$T/gone" >"$T/out" 2>"$T/err" </dev/null &
 pid=$!
@@ -123,6 +124,7 @@ busy() {
 }
 for how in "INT each" "INT once" "KILL once"; do
 	read -r sig boot <<<"$how"
+	: >"$T/err"
 	setsid "$KVMREPRO" run --engine bochs --kernel "$lean" --boot "$boot" --runs 5000 \
 		--repro create-vm >"$T/out" 2>"$T/err" </dev/null &
 	pid=$!

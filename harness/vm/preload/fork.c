@@ -9,7 +9,8 @@
  * handler, and is made once more in each fork, by clone(2), where it returns from there: with its
  * registers, signal mask and stack, which the kernel and the handler left in the memory that is
  * copied, and its thread pointer. All threads stand still at once, so that the copy is of one
- * moment, whatever locks they hold.
+ * moment. But a thread has another number in a fork, so none may hold a lock that knows its owner:
+ * the harness waits until none of them has anything to do.
  *
  * What is shared behind a descriptor (an eventfd's counter, say) would be shared between VMs, so
  * each fork gets its own. Nothing here may take a lock or memory of libc: the handler interrupts
@@ -48,7 +49,7 @@
 struct thread {
 	jmp_buf where;
 	unsigned long pointer; /* its thread pointer */
-	char stack[4096] __attribute__((aligned(16)));
+	char stack[16384] __attribute__((aligned(16)));
 };
 
 /* What becomes of a descriptor in a fork. */
@@ -161,7 +162,7 @@ static bool halt_threads(void)
 	close(dir);
 	/* One that blocks the signal after all: the harness does not wait for ever. */
 	while (!bytes && atomic_load(&n_standing) < n)
-		sched_yield();
+		syscall(SYS_nanosleep, &(struct timespec){ 0, 1000000 }, NULL);
 	return !bytes && n <= MAX_THREADS;
 }
 
@@ -174,13 +175,13 @@ static int resume(void *thread)
 static bool make_threads(void)
 {
 	const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
-			  CLONE_SYSVSEM | CLONE_SETTLS | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
+			  CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
 
 	for (unsigned i = 0; i < atomic_load(&n_standing); i++) {
 		struct thread *t = &threads[i];
 
-		if (clone(resume, t->stack + sizeof(t->stack), flags, t, NULL, t->pointer,
-			  tid_of(t->pointer)) < 0)
+		if (clone(resume, t->stack + sizeof(t->stack), flags, t, tid_of(t->pointer),
+			  t->pointer, tid_of(t->pointer)) < 0)
 			return false;
 	}
 	return true;
@@ -203,28 +204,31 @@ static bool is_line(int fd, const struct stat *st, const struct fork_line *line)
 	return name_bytes == line->name_bytes && !memcmp(&name, &line->name, name_bytes);
 }
 
-/* What kind of anonymous inode it is, by proc(5). */
-static void look_at(int fd, struct kind *kind)
+/* What kind of anonymous inode it is, by proc(5). False: one that several VMs cannot share. */
+static bool look_at(int fd, struct kind *kind)
 {
 	char path[64], text[TEXT_BYTES] = "";
 
 	proc_path(path, "fd/", (unsigned)fd);
 	if (readlink(path, text, sizeof(text) - 1) < 0)
-		return;
-	if (!strcmp(text, "anon_inode:[eventpoll]"))
-		kind->is = EPOLL;
-	if (strcmp(text, "anon_inode:[eventfd]") != 0)
-		return;
-	kind->is = EVENTFD;
+		return false;
+	if (strncmp(text, "anon_inode:", strlen("anon_inode:")) != 0)
+		return true;
+	if (!strcmp(text, "anon_inode:[signalfd]"))
+		return true; /* it gives each process its own signals */
+	kind->is = !strcmp(text, "anon_inode:[eventpoll]") ? EPOLL : EVENTFD;
+	if (kind->is == EVENTFD && strcmp(text, "anon_inode:[eventfd]") != 0)
+		return false;
 	kind->flags = fcntl(fd, F_GETFL) & O_NONBLOCK;
 	proc_path(path, "fdinfo/", (unsigned)fd);
 	int info = open(path, O_RDONLY | O_CLOEXEC);
 	memset(text, 0, sizeof(text));
 	if (info < 0 || read(info, text, sizeof(text) - 1) < 0)
-		_exit(127);
+		return false;
 	close(info);
 	const char *count = strstr(text, "eventfd-count:");
 	kind->count = count ? (unsigned)number_in(count + strlen("eventfd-count:"), 16) : 0;
+	return !strstr(text, "tfd:"); /* a set that is in use */
 }
 
 /* Find what is a VM's own, and let go of its lines: their other ends see their end. */
@@ -239,7 +243,8 @@ static bool let_go(const struct fork_halt *halt)
 	for (int fd = 0; fd < MAX_FDS; fd++) {
 		if (fstat(fd, &st))
 			continue;
-		look_at(fd, &kinds[fd]);
+		if (!look_at(fd, &kinds[fd]))
+			return false;
 		for (unsigned i = 0; i < halt->n_lines; i++)
 			if (is_line(fd, &st, &halt->lines[i])) {
 				kinds[fd] = (struct kind){ .is = LINE, .line = i };
@@ -397,6 +402,21 @@ int madvise(void *at, size_t bytes, int advice)
 	return advice == MADV_DONTFORK ? 0 : (int)syscall(SYS_madvise, at, bytes, advice);
 }
 
+/* QEMU's RDRAND. gnutls would not see that it is in a fork, and all would draw the same numbers. */
+int gnutls_rnd(int level, void *data, size_t bytes);
+int gnutls_rnd(int level, void *data, size_t bytes)
+{
+	(void)level;
+	for (size_t done = 0; done < bytes;) {
+		long n = syscall(SYS_getrandom, (char *)data + done, bytes - done, 0);
+
+		if (n < 0 && errno != EINTR)
+			return -1;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	return 0;
+}
+
 __attribute__((constructor)) static void begin(void)
 {
 	const char *path = getenv(FORK_VARIABLE);
@@ -409,9 +429,10 @@ __attribute__((constructor)) static void begin(void)
 		return;
 	strcpy(addr.sun_path, path);
 	sigfillset(&action.sa_mask);
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	/* A script before the program has come here too: the harness listens to the last. */
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0 || sigaction(FORK_SIGNAL, &action, NULL) ||
-	    connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+	    connect(fd, (struct sockaddr *)&addr, sizeof(addr)) || fcntl(fd, F_SETFL, 0))
 		return;
 	control_fd = fd;
 }
