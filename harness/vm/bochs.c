@@ -273,7 +273,8 @@ static int prepare(struct engine_state *state, struct bochs_vm *v, const struct 
 	    bochs_image_write(iso, spec->kernel, spec->initrd, spec->cmdline, err))
 		return -1;
 	cleanup_free char *socket = xasprintf("%s/fork", v->dir);
-	cleanup_free char *preload = xasprintf("LD_PRELOAD=%s", state->library);
+	cleanup_free char *preload =
+		xasprintf("LD_PRELOAD=%s", state->library ? state->library : "");
 	cleanup_free char *variable = xasprintf(FORK_VARIABLE "=%s", socket);
 	const char *const more[] = { preload, variable, NULL };
 	if (spec->keepable && state->library && !(v->forks = forks_new(socket, err)))

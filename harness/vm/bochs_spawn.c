@@ -86,7 +86,7 @@ static int send_fd(int to, int fd, bool isolated)
 
 struct plan {
 	const struct bochs_wish *wish;
-	char *const *environment; /* NULL: ours */
+	char *const *environment;
 	int go_fd;
 	pid_t parent;
 };

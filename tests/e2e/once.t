@@ -18,6 +18,7 @@ check "each says how it began" jq -e \
 	"$T/ok/run.json"
 zcat "$T"/ok/trial-*/output-fresh.log.gz >"$T/fresh"
 check "each has random bytes of its own" test "$(grep ^random "$T/fresh" | sort -u | wc -l)" = 7
+check "and so from its CPU" test "$(grep ^rdrand "$T/fresh" | sort -u | wc -l)" = 7
 check "none sees what another did to its kernel" test "$(grep -c 'host used' "$T/fresh")" = 0
 check "the boot's console is kept once" \
 	grep -q 'Linux version' <(zcat "$T/ok/boot/console.log.gz")
