@@ -1,5 +1,6 @@
-/* Prints what a guest must not share with another that begins from the same state: random bytes, the
- * kernel's and the CPU's, and whether a mark was left in the kernel (its host name) by an earlier one. */
+/* Prints what a guest must not share with another that begins from the same state: random bytes,
+ * the kernel's and the CPU's, and whether a mark was left in the kernel (its host name) by an
+ * earlier one. */
 #include <stdio.h>
 #include <sys/random.h>
 #include <sys/utsname.h>
