@@ -49,6 +49,11 @@ run() {
 	status=$?
 }
 
+# all_gone PID...: whether none of them runs; one that nobody has reaped does not.
+all_gone() {
+	! ps -o stat= -p "$@" | grep -qv Z
+}
+
 # wait_for SECONDS COMMAND...: until the command succeeds.
 wait_for() {
 	local until=$((SECONDS + $1))

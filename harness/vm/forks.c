@@ -30,7 +30,8 @@ struct forks {
 	unsigned n_lines;     /* likewise */
 	pthread_mutex_t lock; /* fd: one question at a time; gone */
 	bool ended;           /* it has, and was waited for */
-	bool gone; /* an answer did not come, and the next would be its; or it has ended */
+	bool gone; /* it has ended or refused, or an answer did not come, and the next would be its
+		    */
 };
 
 int forks_library(char **path)

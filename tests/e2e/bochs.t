@@ -133,10 +133,7 @@ for how in "INT each" "INT once" "KILL once"; do
 	mapfile -t children < <(bochs_of "$pid")
 	kill -s "$sig" "$pid"
 	wait "$pid" 2>/dev/null
-	gone() {
-		! ps -o stat= -p "${children[@]}" | grep -qv Z
-	}
-	wait_for 10 gone
+	wait_for 10 all_gone "${children[@]}"
 	result $? "$how: no Bochs is left"
 	[ "$sig" = KILL ] || check "$how: no temporary directory is left" \
 		test -z "$(find "$T" -maxdepth 1 -name 'kvmrepro-??????')"

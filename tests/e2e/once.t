@@ -90,10 +90,7 @@ for sig in INT KILL; do
 	mapfile -t children < <(pgrep -P "$pid" qemu-system)
 	kill -s "$sig" "$pid"
 	wait "$pid" 2>/dev/null
-	gone() {
-		! ps -o stat= -p "${children[@]}" | grep -qv Z
-	}
-	wait_for 10 gone
+	wait_for 10 all_gone "${children[@]}"
 	result $? "$sig: no QEMU is left"
 done
 
