@@ -112,44 +112,44 @@ def test_nuisances(kernel, modules, where):
     test_beats(g)
 
 
-def test_line(kernel, modules, where):
+def test_line(boot, where):
     mark = build("mark", where)
     say = ("noise\n\x00\xff" + "x" * 9000 + "\nkvmrepro/1 " + "0" * 32 + " go seed=00\n"
            "kvmrepro/1 {token} hum key=value\nkvmrepro/1 {token} go seed=%30%30aB run=1,0\n")
-    g = Guest(kernel, modules, [("create-vm", "any", 5000, None),
-                                ("create-vm-bad-type", "any", 5000, None),
-                                ("nested-state", "any", 5000, None)]).run(say=say)
+    g = boot([("create-vm", "any", 5000, None),
+              ("create-vm-bad-type", "any", 5000, None),
+              ("nested-state", "any", 5000, None)]).run(say=say)
     ok([s["id"] for s in g.of("start")] == ["1", "0"], "noise is skipped; run= is obeyed",
        g.of("start"), g.end)
     ok([(e["id"], e["how"], e["code"]) for e in g.of("end")] == [("1", "exit", "0"), ("0", "exit", "0")],
        "and what was made ready does not stand in its way", g.of("end"))
-    g = Guest(kernel, modules, [("mark", "any", 5000, mark),
-                                ("nested-state-double-set", "vmx", 5000, None),
-                                ("mark-2", "any", 5000, mark)]).run(
+    g = boot([("mark", "any", 5000, mark),
+              ("nested-state-double-set", "vmx", 5000, None),
+              ("mark-2", "any", 5000, mark)]).run(
         say="kvmrepro/1 {token} go seed=00 run=1,2\n")
     ok(g.end == "done" and g.of("skip", id=1) and not g.of("start", id=0),
        "run= of what cannot run here: it is skipped", g.frames)
     ok(g.of("end", id=2, how="exit", code=0), "and what was made ready ends without having run",
        g.of("end"))
-    g = Guest(kernel, modules, [("not-a-program", "any", 1000, os.path.join(TOP, "repro/catalogue")),
-                                ("mark", "any", 5000, mark),
-                                ("unloadable", "any", 5000, build_unloadable(mark, where)),
-                                ("mark-2", "any", 5000, mark)]).run()
+    g = boot([("not-a-program", "any", 1000, os.path.join(TOP, "repro/catalogue")),
+              ("mark", "any", 5000, mark),
+              ("unloadable", "any", 5000, build_unloadable(mark, where)),
+              ("mark-2", "any", 5000, mark)]).run()
     ok(g.of("end", id=0, how="failed", why="Exec format error"),
        "what is made ready and cannot be executed", g.of("end", id=0))
     ok(g.of("end", id=2, how="failed", why="it was ended before its first instruction"),
        "what execve() kills has not run", g.of("end", id=2))
     ok(g.of("end", id=1, how="exit", code=0) and g.of("end", id=3, how="exit", code=3),
        "and the next ones run, each in its turn", g.of("end"))
-    g = Guest(kernel, modules).run(say="kvmrepro/2 {token} go seed=00\n")
+    g = boot().run(say="kvmrepro/2 {token} go seed=00\n")
     ok(g.of("fatal"), "another version of the protocol is fatal", g.frames)
 
 
-def test_turns(kernel, modules, where):
+def test_turns(boot, kernel, modules, where):
     """What becomes of those that wait for their turn, ready, while others run."""
     mark, group = build("mark", where), build("group", where)
-    g = Guest(kernel, modules, [("kill-all", "any", 5000, build("kill-all", where)),
-                                ("mark", "any", 5000, mark), ("mark-2", "any", 5000, mark)]).run()
+    g = boot([("kill-all", "any", 5000, build("kill-all", where)),
+              ("mark", "any", 5000, mark), ("mark-2", "any", 5000, mark)]).run()
     ok(g.of("end", id=0, how="signal", code=9), "one that has everything killed", g.of("end", id=0))
     ok(g.of("end", id=1, how="exit", code=0) and g.of("end", id=2, how="exit", code=3),
        "and those that waited are made ready once more", g.of("end"))
@@ -157,13 +157,13 @@ def test_turns(kernel, modules, where):
                                 ("mark", "any", 5000, mark), ("mark-2", "any", 5000, mark)]).run()
     ok([(e["how"], e["code"]) for e in g.of("end")] == [("exit", "0"), ("exit", "0"), ("exit", "3")],
        "likewise where only they were killed, and not their keepers", g.of("end"), g.console())
-    g = Guest(kernel, modules, [("hold", "any", 1000, build("hold", where)),
-                                ("mark", "any", 5000, mark)]).run()
+    g = boot([("hold", "any", 1000, build("hold", where)),
+              ("mark", "any", 5000, mark)]).run()
     ok(g.of("end", id=0, how="timeout"), "one that holds its keeper is killed all the same",
        g.of("end", id=0), g.of("stuck"))
     ok(g.of("end", id=1, how="exit", code=0), "and the next one runs", g.of("end", id=1))
     begun = build("begun", where)
-    g = Guest(kernel, modules, [("begun-%d" % i, "any", 5000, begun) for i in range(3)]).run()
+    g = boot([("begun-%d" % i, "any", 5000, begun) for i in range(3)]).run()
     times = [[int(x) for x in g.output(i).split()] for i in range(3)]
     ok(all(len(t) == 2 for t in times) and max(t[0] for t in times) <= min(t[1] for t in times),
        "all were made before the first one ran", times)
@@ -195,13 +195,17 @@ def test_lacking(kernel, modules):
 
 
 def main():
-    kernel = os.path.abspath(sys.argv[1])
+    kernel, lean = map(os.path.abspath, sys.argv[1:])
     modules = kvm_modules(kernel)
+
+    def boot(repros=()):
+        return Guest(lean, repros=repros, halts=True)
+
     test_beats(test_bundled(kernel, modules))
     with tempfile.TemporaryDirectory() as where:
         test_nuisances(kernel, modules, where)
-        test_line(kernel, modules, where)
-        test_turns(kernel, modules, where)
+        test_line(boot, where)
+        test_turns(boot, kernel, modules, where)
     test_lacking(kernel, modules)
     print("1..%d" % tests)
 
