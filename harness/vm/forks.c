@@ -123,18 +123,17 @@ static int64_t turns(pid_t pid)
 	return dir ? sum : -1;
 }
 
-/* Until none of its threads has had anything to do for a while. */
-static int wait_quiet(pid_t pid, struct err *err)
+bool forks_quiet(pid_t pid, int limit_ms)
 {
-	int64_t deadline = clock_ms() + ANSWER_LIMIT_MS, was = -1;
+	int64_t deadline = clock_ms() + limit_ms, was = -1;
 
 	for (;;) {
 		int64_t is = turns(pid);
 
 		if (is >= 0 && is == was)
-			return 0;
+			return true;
 		if (clock_ms() > deadline)
-			return err_set(err, ERR_HARNESS, "its process does not fall quiet");
+			return false;
 		was = is;
 		poll(NULL, 0, QUIET_MS);
 	}
@@ -165,8 +164,6 @@ int forks_halt(struct forks *f, pid_t pid, const struct fork_halt *halt, struct 
 	/* Without the library the signal would be the process's end. */
 	if (f->fd < 0 || !pid)
 		return err_set(err, ERR_HARNESS, "no library can be loaded into its process");
-	if (halt->threads && wait_quiet(pid, err))
-		return -1;
 	if (send(f->fd, halt, sizeof(*halt), MSG_NOSIGNAL) != sizeof(*halt) ||
 	    tgkill(pid, pid, FORK_SIGNAL))
 		return err_errno(err, ERR_HARNESS, "the library in its process");

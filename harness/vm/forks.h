@@ -22,8 +22,12 @@ struct forks;
  * removed again with the first answer, or at the end. */
 struct forks *forks_new(const char *path, struct err *err);
 
-/* Have it stand still for good. halt->lines are those that each fork gets anew; they read as ended
- * from now on. pid: our child. */
+/* Wait until none of its threads has had anything to do for 20 ms, so that none holds a lock that
+ * knows its owner by number: threads have other numbers in a fork. False: not within the limit. */
+bool forks_quiet(pid_t pid, int limit_ms);
+
+/* Have it stand still for good; with halt->threads when it is quiet. halt->lines are those that
+ * each fork gets anew; they read as ended from now on. pid: our child. */
 int forks_halt(struct forks *forks, pid_t pid, const struct fork_halt *halt, struct err *err);
 
 /* Make a process of it, with these descriptors in the order of halt->lines, which stay the

@@ -21,13 +21,14 @@ forge() {
 }
 
 for boot in each once; do
-	forge "$boot" --boot "$boot" --runs 2 --jobs 2 --alpha 0.25 --duration 40 \
+	[ $boot = each ] && trials=1 || trials=2
+	forge "$boot" --boot "$boot" --runs $trials --jobs 2 --alpha 0.5 --duration 40 \
 		--repro "./$R/forge-console.c" --repro "./$R/forge-agent.c" --repro "./$R/forge-next.c" \
 		--repro "$T/forge-again.c" --repro "./$R/forge-end.c" --repro create-vm
 	out_is "all runs: OK" "$boot: no attempt makes a crash, or keeps a trial from its end"
 	check "$boot: the sandbox is whole" jq -e \
 		'.guest_sandbox and all(.trials[]; .guest.sandbox == "full")' "$T/$boot/run.json"
-	for i in 0 1; do
+	for ((i = 0; i < trials; i++)); do
 		at=$boot/trial-00$i
 		said "$at" forge-console >"$T/console"
 		said "$at" forge-agent >"$T/agent"

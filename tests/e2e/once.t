@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# --boot once: trials that begin from one boot's kept state are trials like others, and their own.
+# --boot once: trials that begin from one boot's kept state are trials like others, and their own. With
+# Debian's kernel and its modules; with lean, which boots in a third of the time, what is not the kernel's.
 . "$(dirname "$0")/../tap.sh"
 
 kernel=$(images/fetch-kernel 2>"$T/err") || skip_all "no stock kernel: $(tail -n 1 "$T/err")"
+test_kernels lean
+lean=$(cat "$T/paths")
 R=tests/e2e/repro
 
 left() {
@@ -29,7 +32,7 @@ check "the guest's words are those of the boot" \
 run "$KVMREPRO" run --engine "replay:$T/ok" --runs 7 --repro ./$R/fresh.c --repro nested-state
 out_is "all runs: OK" "such a run can be replayed"
 
-run "$KVMREPRO" run --kernel "$kernel" --boot once --no-guest-sandbox --runs 14 \
+run "$KVMREPRO" run --kernel "$lean" --boot once --no-guest-sandbox --runs 14 \
 	--repro ./$R/coin.c --out "$T/coin"
 status_is 1 "a crash in half of the runs: bad"
 cp "$T/out" "$T/lines"
@@ -49,10 +52,10 @@ run "$KVMREPRO" run --kernel "$kernel" --boot once --no-guest-sandbox --runs 2 \
 	--repro ./$R/hang.c --out "$T/hang"
 out_is "all runs: crashed: no output from test machine" "a hang is one"
 
-run "$KVMREPRO" run --kernel "$kernel" --boot once --runs 2 --repro create-vm \
+run "$KVMREPRO" run --kernel "$lean" --boot once --runs 2 --repro create-vm \
 	--append rdinit=/none --out "$T/noinit"
 status_is 125 "a boot that fails: exit status 125"
-out_like '^all runs: boot failed: kernel panic: VFS: Unable to mount root fs' \
+out_like '^all runs: boot failed: kernel panic: No working init found' \
 	"a boot that fails is tried again, and is that trial's outcome"
 check "with its console" test "$(find "$T/noinit" -path '*trial*console.log.gz' | wc -l)" = 2
 
@@ -61,7 +64,7 @@ has_state() {
 	grep -q 'trials begin from its state' "$T/err"
 }
 : >"$T/err" # what the last run said
-"$KVMREPRO" run --kernel "$kernel" --boot once --repro ./$R/nap.c --runs 3 --jobs 1 --out "$T/gone" \
+"$KVMREPRO" run --kernel "$lean" --boot once --repro ./$R/nap.c --runs 3 --jobs 1 --out "$T/gone" \
 	>"$T/out" 2>"$T/err" </dev/null &
 pid=$!
 wait_for 60 has_state
@@ -78,7 +81,7 @@ check "a fork's log has the command line of what it is a fork of" \
 
 for sig in INT KILL; do
 	: >"$T/err"
-	setsid "$KVMREPRO" run --kernel "$kernel" --boot once --repro ./$R/nap.c --runs 99 --jobs 3 \
+	setsid "$KVMREPRO" run --kernel "$lean" --boot once --repro ./$R/nap.c --runs 99 --jobs 3 \
 		>"$T/out" 2>"$T/err" </dev/null &
 	pid=$!
 	wait_for 60 has_state

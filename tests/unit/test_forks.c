@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -101,6 +102,7 @@ static int halt(struct child *c, bool threads, struct err *err)
 	assert_string_equal(ready, "ready\n");
 	name_pipe(c->in_fd, &how.lines[0]);
 	name_pipe(c->out_fd, &how.lines[1]);
+	assert_true(!threads || forks_quiet(c->pid, 10000));
 	return forks_halt(c->forks, c->pid, &how, err);
 }
 
@@ -214,13 +216,30 @@ static void test_no_library(void **state)
 	end(&c);
 }
 
+/* What has something to do, and what wakes up every 5 ms, is not quiet; what waits is. */
+static void test_quiet(void **state)
+{
+	pid_t pid;
+
+	(void)state;
+	for (int what = 0; what < 3; what++) {
+		pid = fork();
+		while (!pid && what < 2)
+			poll(NULL, 0, what ? 5 : 0);
+		while (!pid)
+			pause();
+		assert_int_equal(forks_quiet(pid, what < 2 ? 300 : 10000), what == 2);
+		kill(pid, SIGKILL);
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_one_thread),
-		cmocka_unit_test(test_threads),
-		cmocka_unit_test(test_gone),
-		cmocka_unit_test(test_no_library),
+		cmocka_unit_test(test_one_thread), cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_gone),       cmocka_unit_test(test_no_library),
+		cmocka_unit_test(test_quiet),
 	};
 
 	return cmocka_run_group_tests_name("forks", tests, NULL, NULL);
