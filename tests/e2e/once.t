@@ -91,6 +91,10 @@ for sig in INT KILL; do
 	wait_for 20 forks
 	result $? "$sig: three trials run, and one QEMU stands still"
 	mapfile -t children < <(pgrep -P "$pid" qemu-system)
+	for child in "${children[@]}"; do
+		chrt -p "$child"
+	done >"$T/turns"
+	check "$sig: they take long turns" test "$(grep -c 'policy: SCHED_BATCH' "$T/turns")" = 4
 	kill -s "$sig" "$pid"
 	wait "$pid" 2>/dev/null
 	wait_for 10 all_gone "${children[@]}"
