@@ -22,9 +22,10 @@ struct forks;
  * removed again with the first answer, or at the end. */
 struct forks *forks_new(const char *path, struct err *err);
 
-/* Wait until none of its threads has had anything to do for 20 ms, so that none holds a lock that
- * knows its owner by number: threads have other numbers in a fork. False: not within the limit. */
-bool forks_quiet(pid_t pid, int limit_ms);
+/* Look at its threads so many times, each 20 ms after the one before, until none of them has had
+ * anything to do in between, so that none holds a lock that knows its owner by number: threads have
+ * other numbers in a fork. False: they always had. */
+bool forks_quiet(pid_t pid, int looks);
 
 /* Have it stand still for good; with halt->threads when it is quiet. halt->lines are those that
  * each fork gets anew; they read as ended from now on. pid: our child. */

@@ -30,5 +30,8 @@ void turns_lengthen(void)
 				   .sched_nice = getpriority(PRIO_PROCESS, 0),
 				   .sched_runtime = TURN_NS };
 
-	syscall(SYS_sched_setattr, 0, &attr, 0);
+	int policy = sched_getscheduler(0);
+
+	if (policy == SCHED_OTHER || policy == SCHED_BATCH)
+		syscall(SYS_sched_setattr, 0, &attr, 0);
 }

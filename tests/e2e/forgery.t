@@ -22,7 +22,7 @@ forge() {
 
 for boot in each once; do
 	[ "$boot" = each ] && trials=1 || trials=2
-	forge "$boot" --boot "$boot" --runs "$trials" --jobs 2 --alpha 0.5 --duration 40 \
+	forge "$boot" --boot "$boot" --runs "$trials" --jobs "$trials" --alpha 0.5 --duration 40 \
 		--repro "./$R/forge-console.c" --repro "./$R/forge-agent.c" --repro "./$R/forge-next.c" \
 		--repro "$T/forge-again.c" --repro "./$R/forge-end.c" --repro create-vm
 	out_is "all runs: OK" "$boot: no attempt makes a crash, or keeps a trial from its end"

@@ -24,7 +24,7 @@ check "what needs VMX was skipped, the rest was run" jq -e \
 	"$T/ten/run.json"
 check "the domain's definition is kept" grep -q "<cpu mode='maximum'" "$T/ten/domain.xml"
 
-run "$KVMREPRO" run --kernel "$kernel" --boot once --no-guest-sandbox --runs 2 --repro create-vm \
+run "$KVMREPRO" run --kernel "$kernel" --no-guest-sandbox --runs 2 --repro create-vm \
 	--repro ./$R/panic.c --out "$T/panic"
 status_is 1 "a panic: exit status 1"
 out_is "all runs: crashed: kernel panic: sysrq triggered crash" "a panic: its title"

@@ -11,6 +11,7 @@ work=$XDG_CACHE_HOME/kvmrepro/kernel-work
 unshare -rm true 2>/dev/null || skip_all "no user namespaces"
 test_kernels lean
 one=$(cat "$T/paths")
+cmp -s "${one%/*}/config" "$work/obj-lean/.config" || skip_all "the object tree is another lean's"
 exec 9<"$work/lock"
 flock -n 9 || skip_all "a kernel is being built"
 
@@ -27,7 +28,8 @@ build() {
 			mount -t overlay overlay \
 				-o "lowerdir=$at,upperdir=$upper/$d,workdir=$upper/$d.work" "$at"
 		done
-		patch -s -p1 -N -r - -d "$work/src" <images/configs/lean.patch || true # done by the one before
+		lean="patch -s -p1 -f -d $work/src -i $PWD/images/configs/lean.patch"
+		$lean -R --dry-run >/dev/null || $lean # the build before may have done it
 		[ $# -lt 7 ] || sed -i "$6" "$work/src/$7"
 		env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u CFLAGS make -s -C "$work/src" \
 			O="$work/obj-lean" ARCH=x86_64 -j2 KBUILD_BUILD_TIMESTAMP="$3" \

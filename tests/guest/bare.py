@@ -21,7 +21,8 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 INIT = os.path.join(TOP, "build/guest/init")
 # As the harness's: docs/boot.md says why.
 APPEND = ("console=ttyS0,115200 ignore_loglevel printk.devkmsg=off panic=0 no_timer_check "
-          "cryptomgr.notests pty.legacy_count=0")
+          "cryptomgr.notests pty.legacy_count=0 initcall_blacklist=crypto_kdf108_init "
+          "kvm_amd.nested=1")
 CPU = "max,erms=off,fsrm=off,invtsc=on,x-force-features=on"
 HALT_S = 5  # a kernel that can has powered off by then
 
@@ -111,7 +112,7 @@ class Guest:
     def run(self, limit=120, say="kvmrepro/1 {token} go seed=00112233445566778899aabbccddeeff\n",
             show=False):
         """Boots and runs to the end. self.end says how it ended: done (and
-        powered off), halted (done, but not powered off), closed (too early) or limit."""
+        powered off, but for a kernel that halts: nothing is read after that), halted (done, but not powered off), closed (too early) or limit."""
         listener = socket.socket(socket.AF_UNIX)
         path = os.path.join(self.dir.name, "agent")
         listener.bind(path)

@@ -102,7 +102,7 @@ static int halt(struct child *c, bool threads, struct err *err)
 	assert_string_equal(ready, "ready\n");
 	name_pipe(c->in_fd, &how.lines[0]);
 	name_pipe(c->out_fd, &how.lines[1]);
-	assert_true(!threads || forks_quiet(c->pid, 10000));
+	assert_true(!threads || forks_quiet(c->pid, 500));
 	return forks_halt(c->forks, c->pid, &how, err);
 }
 
@@ -224,11 +224,13 @@ static void test_quiet(void **state)
 	(void)state;
 	for (int what = 0; what < 3; what++) {
 		pid = fork();
+		if (!pid)
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
 		while (!pid && what < 2)
 			poll(NULL, 0, what ? 5 : 0);
 		while (!pid)
 			pause();
-		assert_int_equal(forks_quiet(pid, what < 2 ? 300 : 10000), what == 2);
+		assert_int_equal(forks_quiet(pid, what < 2 ? 15 : 500), what == 2);
 		kill(pid, SIGKILL);
 		assert_int_equal(waitpid(pid, NULL, 0), pid);
 	}
