@@ -9,7 +9,6 @@
 #include "kernel/initramfs.h"
 #include "sandbox.h"
 #include "signature_cache.h"
-#include "vm/turns.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -385,7 +384,6 @@ int session_open_engine(const struct session_options *options, const struct stor
 			struct session *session, struct err *err)
 {
 	session->engine_config.workdir = session->workdir;
-	turns_lengthen();
 	if (copy_kernel(session, err))
 		return -1;
 	if (open_chosen(options, store, session, err))
