@@ -101,7 +101,7 @@ static struct libvirt_vm *take_over(struct libvirt_vm *v)
 /*
  * Stop the guest and its clocks. QEMU 7.2's one thread for all vCPUs enables timers before each
  * turn, also when "stop" has just disabled them; its main loop then waits again and again for the
- * next one, at a time that never comes. Seen in 5 of 120 stops, of the test kernel lean on two
+ * next one, at a time that never comes. Seen in 5 of 133 stops, of the test kernel lean on two
  * CPUs.
  */
 static int stop_guest(struct libvirt_vm *v, struct err *err)
