@@ -21,5 +21,6 @@
 EMBED(guest, KVMREPRO_GUEST)
 EMBED(domain_xml, "images/domain.xml.in")
 EMBED(bochsrc, "images/bochsrc.in")
+EMBED(bochs_rom, KVMREPRO_ROM)
 EMBED(fork, KVMREPRO_FORK)
 EMBED(catalogue, "repro/catalogue")

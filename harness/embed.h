@@ -18,6 +18,9 @@ struct embed embed_domain_xml(void);
 /* The template of Bochs's configuration, images/bochsrc.in. */
 struct embed embed_bochsrc(void);
 
+/* What boots Bochs, harness/vm/bochs_rom.S. */
+struct embed embed_bochs_rom(void);
+
 /* The library that makes forks of a VM, harness/vm/preload/fork.c. */
 struct embed embed_fork(void);
 

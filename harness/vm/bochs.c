@@ -24,11 +24,10 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-/* Debian's bochs, bochsbios and vgabios. */
-#define PROGRAM      "/usr/bin/bochs-bin"
-#define PLUGIN_DIR   "/usr/lib/x86_64-linux-gnu/bochs/plugins"
-#define BIOS_FILE    "/usr/share/bochs/BIOS-bochs-latest"
-#define VGABIOS_FILE "/usr/share/bochs/VGABIOS-lgpl-latest"
+/* Debian's bochs and bochsbios. */
+#define PROGRAM    "/usr/bin/bochs-bin"
+#define PLUGIN_DIR "/usr/lib/x86_64-linux-gnu/bochs/plugins"
+#define BIOS_FILE  "/usr/share/bochs/BIOS-bochs-latest"
 
 #define MODEL "corei7_haswell_4770"
 
@@ -166,9 +165,9 @@ static int bochs_open(const struct engine_config *config, struct engine_state **
 	static const struct {
 		const char *file, *package;
 	} needed[] = {
-		{ PROGRAM, "bochs" },         { PLUGIN_DIR "/libbx_rfb_gui.so", "bochs" },
-		{ BIOS_FILE, "bochsbios" },   { VGABIOS_FILE, "vgabios" },
-		{ ISOLINUX_BIN, "isolinux" }, { LDLINUX_C32, "syslinux-common" },
+		{ PROGRAM, "bochs" },
+		{ PLUGIN_DIR "/libbx_rfb_gui.so", "bochs" },
+		{ BIOS_FILE, "bochsbios" },
 	};
 
 	for (size_t i = 0; i < sizeof(needed) / sizeof(*needed); i++)
@@ -211,13 +210,8 @@ static int configure(struct bochs_vm *v, const struct vm_spec *spec, int console
 	snprintf(console, sizeof(console), "%d", console_fd);
 	snprintf(port, sizeof(port), "%u", v->child.port);
 	const struct domain_word words[] = {
-		{ "MODEL", MODEL },
-		{ "IPS", IPS },
-		{ "MEMORY", memory },
-		{ "BIOS", BIOS_FILE },
-		{ "VGABIOS", VGABIOS_FILE },
-		{ "CONSOLE", console },
-		{ "PORT", port },
+		{ "MODEL", MODEL },    { "IPS", IPS },         { "MEMORY", memory },
+		{ "BIOS", BIOS_FILE }, { "CONSOLE", console }, { "PORT", port },
 		{ NULL, NULL },
 	};
 	/* Debian's Bochs is built with its debugger, which waits to be told to continue. */
@@ -264,13 +258,15 @@ static int prepare(struct engine_state *state, struct bochs_vm *v, const struct 
 		   struct err *err)
 {
 	v->dir = xasprintf("%s/%u", state->config->workdir, spec->number);
-	cleanup_free char *iso = xasprintf("%s/boot.iso", v->dir);
+	cleanup_free char *disk = xasprintf("%s/boot.img", v->dir);
 	cleanup_free char *rom = xasprintf("%s/boot.rom", v->dir);
 	cleanup_fd int console_write_fd = -1, log_write_fd = -1;
 
+	const struct bochs_boot boot = { spec->kernel, spec->initrd, spec->cmdline,
+					 spec->memory_mib };
+
 	if (make_pipes(v, &console_write_fd, &log_write_fd, err) || fs_mkdirs(v->dir, err) ||
-	    bochs_rom_write(rom, err) ||
-	    bochs_image_write(iso, spec->kernel, spec->initrd, spec->cmdline, err))
+	    bochs_image_write(&boot, disk, rom, err))
 		return -1;
 	cleanup_free char *socket = xasprintf("%s/fork", v->dir);
 	cleanup_free char *preload =

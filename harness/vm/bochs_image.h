@@ -1,20 +1,20 @@
-/* The CD that Bochs boots: isolinux, the kernel, its initramfs and its command line. */
+/* The disk that Bochs boots, and the ROM that boots it: no boot loader, no CD. */
 #ifndef VM_BOCHS_IMAGE_H
 #define VM_BOCHS_IMAGE_H
 
 #include "base/err.h"
 
-/* Debian's isolinux and syslinux-common. */
-#define ISOLINUX_BIN "/usr/lib/ISOLINUX/isolinux.bin"
-#define LDLINUX_C32  "/usr/lib/syslinux/modules/bios/ldlinux.c32"
+/* One VM's. A kernel is a bzImage for x86-64 and whole (kernel_image_open() has seen it); cmdline
+ * is below VM_CMDLINE_BYTES. */
+struct bochs_boot {
+	const char *kernel, *initrd; /* files */
+	const char *cmdline;
+	unsigned memory_mib;
+};
 
-/* Write an ISO 9660 image with an El Torito boot record to path. cmdline is one line of printable
- * ASCII; ERR_INPUT if isolinux would cut it. */
-int bochs_image_write(const char *path, const char *kernel, const char *initrd, const char *cmdline,
+/* Write the disk, and the ROM that goes with it. ERR_INPUT where the memory is too small for the
+ * kernel and its initramfs. */
+int bochs_image_write(const struct bochs_boot *boot, const char *disk, const char *rom,
 		      struct err *err);
-
-/* Write the option ROM that boots at once; the BIOS alone would wait three virtual seconds for
- * somebody to press F12. */
-int bochs_rom_write(const char *path, struct err *err);
 
 #endif

@@ -19,7 +19,7 @@ err_like '^kvmrepro: engine: bochs \(nested-state-double-set needs VMX; .+\)$' \
 check "run.json knows what ran the VM" jq -e \
 	'.engine | .name == "bochs" and .hypervisor == "Bochs 2.7" and .vcpus == 1' "$T/bad/run.json"
 check "Bochs's log is kept" grep -q 'bx_pc_system_c::Reset' "$T/bad/trial-000/bochs.log"
-check "Bochs's configuration is kept" grep -q '^optromimage1: file=boot.rom' "$T/bad/bochsrc"
+check "Bochs's configuration is kept" grep -q '^vgaromimage: file=boot.rom' "$T/bad/bochsrc"
 
 run "$KVMREPRO" run --kernel "$buggy" --boot once --repro nested-state-double-set --runs 4 --jobs 2 \
 	--out "$T/once"
