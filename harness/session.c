@@ -82,13 +82,16 @@ static int choose_engine(const struct session_options *o, struct session *s, str
 /* What cannot be had of the engine that was asked for, or of this host. */
 static int check_wishes(const struct session_options *o, const struct session *s, struct err *err)
 {
-	bool accel = strcmp(o->accel, "auto") != 0;
+	bool accel = strcmp(o->accel, "auto") != 0, svm, vmx;
 	struct host host;
+	char why[256];
 
 	if (s->engine != &engine_libvirt && (accel || o->connect))
 		return err_set(err, ERR_INPUT, "--%s %s is for libvirt, not for --engine %s",
 			       accel ? "accel" : "connect", accel ? o->accel : o->connect,
 			       o->engine);
+	if (!strcmp(o->accel, "kvm") && !accel_kvm_nests(&svm, &vmx, why, sizeof(why)))
+		return err_set(err, ERR_UNSUPPORTED, "--accel kvm: %s", why);
 	if (o->cpu && s->engine != &engine_libvirt)
 		return err_set(err, ERR_INPUT, "--cpu %s is for libvirt, not for --engine %s",
 			       o->cpu, o->engine);

@@ -52,15 +52,20 @@ int accel_kvm_offers(bool *svm, bool *vmx, char *why, size_t why_bytes)
 	return 0;
 }
 
+bool accel_kvm_nests(bool *svm, bool *vmx, char *why, size_t why_bytes)
+{
+	if (accel_kvm_offers(svm, vmx, why, why_bytes))
+		return false;
+	if (!*svm && !*vmx)
+		snprintf(why, why_bytes,
+			 "/dev/kvm is there, but offers guests neither SVM nor VMX");
+	return *svm || *vmx;
+}
+
 void accel_look(const struct engine *engine, struct engine_state *state, struct accel_host *out)
 {
 	*out = (struct accel_host){ .choice = engine->kvm_usable };
-	if (!out->choice || accel_kvm_offers(&out->svm, &out->vmx, out->why, sizeof(out->why)))
-		return;
-	if (!out->svm && !out->vmx)
-		snprintf(out->why, sizeof(out->why),
-			 "/dev/kvm is there, but offers guests neither SVM nor VMX");
-	else
+	if (out->choice && accel_kvm_nests(&out->svm, &out->vmx, out->why, sizeof(out->why)))
 		out->kvm = engine->kvm_usable(state, out->why, sizeof(out->why));
 }
 

@@ -23,6 +23,9 @@ const char *accel_name(enum vm_accel accel);
  */
 int accel_kvm_offers(bool *svm, bool *vmx, char *why, size_t why_bytes);
 
+/* Whether that is SVM or VMX; if not, why says so. */
+bool accel_kvm_nests(bool *svm, bool *vmx, char *why, size_t why_bytes);
+
 /* What a host has to offer through one of its engines. */
 struct accel_host {
 	bool choice;   /* whether the engine has accelerators to choose from at all */

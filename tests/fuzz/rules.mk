@@ -11,7 +11,7 @@ FUZZ_BIN := $(FUZZ_TARGETS:%=$(BUILD)/fuzz/fuzz_%)
 
 $(BUILD)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/san/libkvmrepro.a
 	@mkdir -p $(@D)
-	$(call say,CC)$(SAN_CC) $(CPPFLAGS) $(SAN_CFLAGS) -fsanitize=fuzzer $(PKG_CFLAGS) -MMD -MP -o $@ $< \
+	$(call say,CC)$(SAN_CC) $(CPPFLAGS) $(SAN_CFLAGS) $(SAN_LDFLAGS) -fsanitize=fuzzer $(PKG_CFLAGS) -MMD -MP -o $@ $< \
 		$(BUILD)/san/libkvmrepro.a $(LDLIBS)
 
 # Seeds, one directory a target; those that are files of the tests are named below.

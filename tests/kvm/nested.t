@@ -43,7 +43,7 @@ while printf .; do
 	sleep 1
 done | timeout -k 10 "$limit_s" qemu-system-x86_64 -accel tcg,thread=single -smp 1 \
 	-cpu max,-xsave,erms=off,fsrm=off,invtsc=on,x-force-features=on \
-	-machine q35 -m 3072 -nodefaults -display none -no-reboot -kernel "$kernel" \
+	-machine pc -m 3072 -nodefaults -display none -no-reboot -kernel "$kernel" \
 	-initrd "$dir/root" -append "console=ttyS0,115200 ignore_loglevel panic=-1 cryptomgr.notests KVM_RUNS=$runs" \
 	-serial "file:$dir/console.log" -chardev stdio,id=ticks,signal=off -serial chardev:ticks \
 	-drive "if=none,id=out,file=$dir/disk,format=raw" -device nvme,drive=out,serial=out >"$T/out" 2>&1
