@@ -165,7 +165,7 @@ struct agent {
 	int fd;
 	bool eof;
 	bool skipping; /* the rest of a line that was too long */
-	uint64_t noise;
+	uint64_t noise, bytes;
 	char token[PROTO_TOKEN_CHARS + 1];
 	char line[PROTO_FRAME_BYTES]; /* the frame last handed out, its NUL over the newline */
 	size_t used, taken;           /* bytes in pending; those already looked at */
@@ -191,6 +191,11 @@ bool agent_eof(const struct agent *agent)
 	return agent->eof;
 }
 
+uint64_t agent_bytes(const struct agent *agent)
+{
+	return agent->bytes;
+}
+
 uint64_t agent_noise(const struct agent *agent)
 {
 	return agent->noise;
@@ -205,6 +210,7 @@ static int fill(struct agent *a, struct err *err)
 	ssize_t n = read(a->fd, a->pending + a->used, sizeof(a->pending) - a->used);
 	if (n > 0) {
 		a->used += (size_t)n;
+		a->bytes += (size_t)n;
 		return 1;
 	}
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))

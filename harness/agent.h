@@ -77,6 +77,7 @@ void agent_free(struct agent *agent);
  */
 int agent_next(struct agent *agent, struct agent_frame *frame, struct err *err);
 bool agent_eof(const struct agent *agent);
+uint64_t agent_bytes(const struct agent *agent); /* read so far */
 
 /* How many lines were no frames. */
 uint64_t agent_noise(const struct agent *agent);

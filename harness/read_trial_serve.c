@@ -1,6 +1,7 @@
 /* The reader of a trial's VM; see read_trial.h. It decides nothing: it reads, and tells. */
 #include "agent.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "console.h"
 #include "read_trial.h"
 #include "readers.h"
@@ -11,10 +12,12 @@
 
 #define FRAMES_A_TURN 256 /* so that an agent's flood does not starve the console */
 
-/* A VM writes its console byte by byte: one that has just been read, and said little, is let be for
- * so long. */
-#define REST_MS      10
-#define LITTLE_BYTES 4096
+/* A VM writes its lines byte by byte, and who waits for each takes the CPU from it: a line that has
+ * just been read, and said little, is let be for so long. On the agent's somebody may wait for an
+ * answer. */
+#define CONSOLE_REST_MS 10
+#define AGENT_REST_MS   1
+#define LITTLE_BYTES    4096
 
 struct ear {
 	int fd, console_fd, agent_fd;
@@ -22,7 +25,7 @@ struct ear {
 	struct agent *agent;
 	bool agent_bad; /* it speaks another protocol: nothing more is read from it */
 	bool frames_left, console_left;
-	bool resting; /* the console has just been read */
+	int64_t console_rests_ms, agent_rests_ms; /* until then (clock.h); 0: it does not */
 	uint64_t dropped;
 	bool show;
 	struct buf live;
@@ -111,12 +114,14 @@ static int read_console(struct ear *e, struct err *err)
 		return -1;
 	uint64_t got = console_bytes(e->console) - before;
 	e->console_left = got >= CONSOLE_TURN_BYTES;
-	e->resting = got && got < LITTLE_BYTES && !console_eof(e->console);
+	bool rests = got && got < LITTLE_BYTES && !console_eof(e->console);
+	e->console_rests_ms = rests ? clock_ms() + CONSOLE_REST_MS : 0;
 	return tell_state(e, false, err);
 }
 
 static int read_frames(struct ear *e, struct err *err)
 {
+	uint64_t before = agent_bytes(e->agent);
 	struct agent_frame frame;
 	struct err why;
 	int rc = 0;
@@ -130,6 +135,8 @@ static int read_frames(struct ear *e, struct err *err)
 			return -1;
 	}
 	e->frames_left = rc > 0;
+	bool rests = agent_bytes(e->agent) > before && !agent_eof(e->agent);
+	e->agent_rests_ms = rests ? clock_ms() + AGENT_REST_MS : 0;
 	if (rc >= 0)
 		return tell_state(e, false, err);
 	cleanup_buf struct buf body = BUF_INIT;
@@ -180,19 +187,29 @@ static int obey(struct ear *e, struct err *err)
 	}
 }
 
+/* How long until a line's rest is over; -1 if none rests. */
+static int rest_ms(const struct ear *e, int64_t now)
+{
+	int64_t until = e->console_rests_ms;
+
+	if (!until || (e->agent_rests_ms && e->agent_rests_ms < until))
+		until = e->agent_rests_ms;
+	return !until ? -1 : until > now ? (int)(until - now) : 0;
+}
+
 static int attend(struct ear *e, struct err *err)
 {
 	for (;;) {
 		bool left = e->frames_left || e->console_left;
-		bool deaf = e->resting || console_eof(e->console);
+		bool console_deaf = e->console_rests_ms || console_eof(e->console);
+		bool agent_deaf = e->agent_rests_ms || agent_eof(e->agent) || e->agent_bad;
 		struct pollfd p[] = {
 			{ .fd = e->fd, .events = POLLIN },
-			{ .fd = deaf ? -1 : e->console_fd, .events = POLLIN },
-			{ .fd = agent_eof(e->agent) || e->agent_bad ? -1 : e->agent_fd,
-			  .events = POLLIN },
+			{ .fd = console_deaf ? -1 : e->console_fd, .events = POLLIN },
+			{ .fd = agent_deaf ? -1 : e->agent_fd, .events = POLLIN },
 		};
 
-		int n = poll(p, 3, left ? 0 : e->resting ? REST_MS : -1);
+		int n = poll(p, 3, left ? 0 : rest_ms(e, clock_ms()));
 		if (n < 0 && errno != EINTR)
 			return err_errno(err, ERR_HARNESS, "poll");
 		if (n > 0 && p[0].revents) {
@@ -200,8 +217,12 @@ static int attend(struct ear *e, struct err *err)
 			if (rc)
 				return rc < 0 ? -1 : 0;
 		}
-		/* It is its time, or the end of its rest. */
-		if ((left || !n || p[1].revents || p[2].revents) && read_lines(e, err))
+		int64_t now = clock_ms();
+		bool console_due = e->console_rests_ms && now >= e->console_rests_ms;
+		bool agent_due = e->agent_rests_ms && now >= e->agent_rests_ms;
+		if ((left || p[1].revents || console_due) && read_console(e, err))
+			return -1;
+		if ((left || p[2].revents || agent_due) && read_frames(e, err))
 			return -1;
 	}
 }

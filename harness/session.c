@@ -9,6 +9,7 @@
 #include "kernel/initramfs.h"
 #include "sandbox.h"
 #include "signature_cache.h"
+#include "vm/bochs_image.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -53,6 +54,9 @@ static const struct pace with_bochs = { 300, 60000 };
 
 #define STUCK_SPARE_MS 5000
 
+/* Of the initramfs, at most: what each trial adds. */
+#define PLAN_BYTES (64 * 1024)
+
 /* What a VM gets that the user said nothing of. Bochs takes the longer to start the more memory a
  * VM has, and is one CPU. */
 #define MEMORY_MIB       1024
@@ -82,16 +86,13 @@ static int choose_engine(const struct session_options *o, struct session *s, str
 /* What cannot be had of the engine that was asked for, or of this host. */
 static int check_wishes(const struct session_options *o, const struct session *s, struct err *err)
 {
-	bool accel = strcmp(o->accel, "auto") != 0, svm, vmx;
+	bool accel = strcmp(o->accel, "auto") != 0;
 	struct host host;
-	char why[256];
 
 	if (s->engine != &engine_libvirt && (accel || o->connect))
 		return err_set(err, ERR_INPUT, "--%s %s is for libvirt, not for --engine %s",
 			       accel ? "accel" : "connect", accel ? o->accel : o->connect,
 			       o->engine);
-	if (!strcmp(o->accel, "kvm") && !accel_kvm_nests(&svm, &vmx, why, sizeof(why)))
-		return err_set(err, ERR_UNSUPPORTED, "--accel kvm: %s", why);
 	if (o->cpu && s->engine != &engine_libvirt)
 		return err_set(err, ERR_INPUT, "--cpu %s is for libvirt, not for --engine %s",
 			       o->cpu, o->engine);
@@ -375,6 +376,10 @@ static int open_chosen(const struct session_options *o, const struct store *stor
 	s->engine_config.accel = s->accel.accel;
 	s->engine->facts(s->engine_state, &s->facts);
 	set_trial(o, s);
+	if (s->engine == &engine_bochs &&
+	    bochs_image_check(s->kernel_copy, s->initramfs.len + PLAN_BYTES, s->trial.memory_mib,
+			      err))
+		return -1;
 	if (s->accel.accel == ACCEL_KVM && !strcmp(o->accel, "auto") &&
 	    !accel_is_proven(&s->facts) && prove_kvm(store, s, err))
 		return -1;
@@ -386,6 +391,12 @@ static int open_chosen(const struct session_options *o, const struct store *stor
 int session_open_engine(const struct session_options *options, const struct store *store,
 			struct session *session, struct err *err)
 {
+	bool svm, vmx;
+	char why[256];
+
+	/* libvirt may take seconds to say the same. */
+	if (!strcmp(options->accel, "kvm") && !accel_kvm_nests(&svm, &vmx, why, sizeof(why)))
+		return err_set(err, ERR_UNSUPPORTED, "--accel kvm: %s", why);
 	session->engine_config.workdir = session->workdir;
 	if (copy_kernel(session, err))
 		return -1;

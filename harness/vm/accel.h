@@ -23,7 +23,7 @@ const char *accel_name(enum vm_accel accel);
  */
 int accel_kvm_offers(bool *svm, bool *vmx, char *why, size_t why_bytes);
 
-/* Whether that is SVM or VMX; if not, why says so. */
+/* Whether that is SVM or VMX; if not, why says so. Without a usable KVM the others are not set. */
 bool accel_kvm_nests(bool *svm, bool *vmx, char *why, size_t why_bytes);
 
 /* What a host has to offer through one of its engines. */

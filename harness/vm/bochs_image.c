@@ -1,19 +1,22 @@
 /*
  * What Bochs boots; see bochs_image.h. This is the half of a boot loader that can be done before
  * there is a machine: the kernel's header is filled in, and everything lies on the disk as it is to
- * lie in memory, so that the ROM (bochs_rom.S) has but to copy it. isolinux from a CD took six
- * times as many instructions for a small kernel, a tenth of its boot. Offsets and rules are those
- * of Linux, Documentation/arch/x86/boot.rst.
+ * lie in memory, so that the ROM (bochs_rom.S) has but to copy it. docs/boot.md says what isolinux,
+ * which takes a CD, would cost. Offsets and rules are those of Linux,
+ * Documentation/arch/x86/boot.rst.
  */
 #include "vm/bochs_image.h"
 
-#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "embed.h"
+#include "vm/bochs_rom.h"
 
-#include <stdint.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
 
 enum {
 	SETUP_SECTS = 0x1f1,
@@ -28,6 +31,7 @@ enum {
 	INITRD_ADDR_MAX = 0x22c,
 	PREF_ADDRESS = 0x258,
 	INIT_SIZE = 0x260,
+	HEADER_END = 0x264,
 
 	PROTOCOL_INIT_SIZE = 0x020a,
 	CAN_USE_HEAP = 0x80,
@@ -35,25 +39,33 @@ enum {
 	VID_MODE_NORMAL = 0xffff,
 };
 
-#define FILE_BYTES   (1024 * 1024 * 1024) /* of a kernel or an initramfs */
 #define SECTOR_BYTES 512
 /* Bochs takes a disk to be a whole number of these. */
 #define CYLINDER_BYTES (16 * 63 * SECTOR_BYTES)
 #define PAGE_BYTES     4096
 
 /* Memory. The part in real mode has code, heap, stack and command line in one segment. */
-#define REAL_ADDRESS   0x10000
-#define REAL_STACK     0xe000 /* the stack begins below, the command line at it */
-#define HEAP_BYTES     0x2000
-#define REAL_BYTES     0xe800
-#define KERNEL_ADDRESS 0x100000
-#define HIGHEST_BYTES  (1U << 20) /* of the memory, where the BIOS has its tables */
-
-/* bochs_rom.S */
-#define ROM_COPIES 448
+#define REAL_ADDRESS    (BOCHS_REAL_SEGMENT * 16)
+#define HEAP_BYTES      0x2000
+#define REAL_BYTES      (BOCHS_REAL_STACK + 2048)
+#define KERNEL_ADDRESS  0x100000
+#define HIGHEST_BYTES   (1U << 20) /* of the memory, where the BIOS has its tables */
+#define HIGHEST_ADDRESS (2ULL << 30)
 
 struct copy {
 	uint32_t sector, sectors, address;
+};
+
+/* A kernel's file, and what of its header counts here. */
+struct kernel {
+	int fd;
+	uint64_t bytes;
+	unsigned protocol;
+	uint64_t setup_bytes; /* boot sector included */
+	uint64_t initrd_max;  /* where the initramfs must have ended */
+	uint64_t end; /* of what the kernel writes to before it has looked for its initramfs;
+			 before protocol 2.10 it does not say, and this is its own end */
+	char head[BOCHS_REAL_STACK];
 };
 
 static unsigned le16(const char *p)
@@ -72,61 +84,151 @@ static void put32(char *p, uint32_t value)
 		p[i] = (char)(value >> 8 * i);
 }
 
-/* The setup code, boot sector included; 0 where the file cannot be a kernel's. */
-static size_t setup_bytes(const struct buf *kernel)
+static int read_header(struct kernel *k, const char *path, struct err *err)
 {
-	if (kernel->len < INIT_SIZE + sizeof(uint32_t))
-		return 0;
-	unsigned sectors = (unsigned char)kernel->data[SETUP_SECTS];
-	size_t bytes = ((sectors ? sectors : 4) + 1) * SECTOR_BYTES;
-	return bytes <= kernel->len && bytes <= REAL_STACK - HEAP_BYTES ? bytes : 0;
-}
+	unsigned sectors = (unsigned char)k->head[SETUP_SECTS];
 
-/* Where the initramfs goes: as high as may be, and above all that the kernel writes to before it
- * knows of it. */
-static int place_initrd(const struct buf *kernel, size_t size, unsigned memory_mib, uint32_t *out,
-			struct err *err)
-{
-	const char *header = kernel->data;
-	uint64_t end = ((uint64_t)memory_mib << 20) - HIGHEST_BYTES;
-	uint64_t kernel_end = KERNEL_ADDRESS + kernel->len;
-
-	if (end > (uint64_t)le32(header + INITRD_ADDR_MAX) + 1)
-		end = (uint64_t)le32(header + INITRD_ADDR_MAX) + 1;
-	if (le16(header + PROTOCOL) >= PROTOCOL_INIT_SIZE)
-		kernel_end = (uint64_t)le32(header + PREF_ADDRESS) + le32(header + INIT_SIZE);
-	if (kernel_end + size + PAGE_BYTES > end)
-		return err_set(err, ERR_INPUT,
-			       "the kernel and its initramfs need %llu MiB of memory with Bochs; "
-			       "--memory gives %u",
-			       (unsigned long long)((kernel_end + size + PAGE_BYTES) >> 20) + 2,
-			       memory_mib);
-	*out = (uint32_t)(end - size) & ~(PAGE_BYTES - 1U);
+	k->protocol = le16(k->head + PROTOCOL);
+	k->setup_bytes = ((sectors ? sectors : 4U) + 1) * SECTOR_BYTES;
+	if (k->bytes < HEADER_END || k->setup_bytes > k->bytes)
+		return err_set(err, ERR_INPUT, "%s: too short for a kernel", path);
+	if (k->setup_bytes > sizeof(k->head) - HEAP_BYTES)
+		return err_set(err, ERR_INPUT, "%s: %u sectors of setup code; with Bochs %zu fit",
+			       path, sectors, (sizeof(k->head) - HEAP_BYTES) / SECTOR_BYTES - 1);
+	k->initrd_max = (uint64_t)le32(k->head + INITRD_ADDR_MAX) + 1;
+	k->end = KERNEL_ADDRESS + k->bytes - k->setup_bytes;
+	if (k->protocol >= PROTOCOL_INIT_SIZE) {
+		uint64_t end = (uint64_t)le32(k->head + PREF_ADDRESS) + le32(k->head + INIT_SIZE);
+		k->end = end > k->end ? end : k->end;
+	}
 	return 0;
 }
 
-/* Put data on the disk; where it goes to is told to the ROM. */
-static void add(struct buf *disk, struct copy *copy, const char *data, size_t len, uint32_t address)
+/* k->fd is the caller's, also after an error. */
+static int open_kernel(const char *path, struct kernel *k, struct err *err)
 {
-	static const char zeros[SECTOR_BYTES];
+	struct stat st;
 
-	copy->sector = (uint32_t)(disk->len / SECTOR_BYTES);
-	copy->sectors = (uint32_t)((len + SECTOR_BYTES - 1) / SECTOR_BYTES);
-	copy->address = address;
-	buf_add(disk, data, len);
-	buf_add(disk, zeros, -len % SECTOR_BYTES);
+	memset(k, 0, sizeof(*k));
+	k->fd = fs_open(path, ERR_HARNESS, err);
+	if (k->fd < 0)
+		return -1;
+	if (fstat(k->fd, &st) || pread(k->fd, k->head, sizeof(k->head), 0) < 0)
+		return err_errno(err, ERR_HARNESS, "%s", path);
+	k->bytes = (uint64_t)st.st_size;
+	return read_header(k, path, err);
 }
 
-static int write_rom(const char *path, const struct copy *copies, size_t n, struct err *err)
+/* Where the initramfs goes: as high as may be. */
+static int place_initrd(const struct kernel *k, uint64_t size, unsigned memory_mib, uint32_t *out,
+			struct err *err)
 {
-	char rom[512];
+	uint64_t memory = (uint64_t)memory_mib << 20, need = k->end + size + PAGE_BYTES;
+	uint64_t highest = k->initrd_max < HIGHEST_ADDRESS ? k->initrd_max : HIGHEST_ADDRESS;
+
+	if (need > highest)
+		return err_set(err, ERR_INPUT,
+			       "an initramfs of %llu MiB is too large for this kernel with Bochs",
+			       (unsigned long long)size >> 20);
+	if (need + HIGHEST_BYTES > memory)
+		return err_set(err, ERR_INPUT,
+			       "%u MiB of memory are too few for this kernel and its initramfs "
+			       "with Bochs; give --memory %llu",
+			       memory_mib, (unsigned long long)(need >> 20) + 2);
+	memory -= HIGHEST_BYTES;
+	*out = (uint32_t)((memory < highest ? memory : highest) - size) & ~(PAGE_BYTES - 1U);
+	return 0;
+}
+
+int bochs_image_check(const char *path, uint64_t initrd_bytes, unsigned memory_mib, struct err *err)
+{
+	cleanup_free struct kernel *k = xcalloc(1, sizeof(*k));
+	uint32_t address;
+
+	int rc = open_kernel(path, k, err) ||
+		 place_initrd(k, initrd_bytes, memory_mib, &address, err);
+	cleanup_fd_(&k->fd);
+	return rc ? -1 : 0;
+}
+
+/* ---- the disk and the ROM ---- */
+
+/* Put the file's rest from here on the disk, behind what is there; where it goes to is told to the
+ * ROM. */
+static int add_file(int disk_fd, struct copy *copy, int fd, off_t from, uint64_t len,
+		    uint32_t address)
+{
+	off_t at = lseek(disk_fd, 0, SEEK_END);
+	off_t end = at + (off_t)((len + SECTOR_BYTES - 1) / SECTOR_BYTES * SECTOR_BYTES);
+
+	*copy = (struct copy){ (uint32_t)(at / SECTOR_BYTES), (uint32_t)((end - at) / SECTOR_BYTES),
+			       address };
+	while (len) {
+		ssize_t n = sendfile(disk_fd, fd, &from, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (!n)
+			errno = EIO; /* it was longer */
+		if (n <= 0)
+			return -1;
+		len -= (uint64_t)n;
+	}
+	return at < 0 || ftruncate(disk_fd, end) ? -1 : 0;
+}
+
+/* The kernel's first part, as it is entered. */
+static void make_real(const struct kernel *k, const char *cmdline, uint32_t initrd,
+		      uint64_t initrd_bytes, char *real)
+{
+	memcpy(real, k->head, k->setup_bytes);
+	real[VID_MODE] = real[VID_MODE + 1] = (char)(VID_MODE_NORMAL & 0xff);
+	real[TYPE_OF_LOADER] = (char)LOADER_UNDEFINED;
+	real[LOADFLAGS] |= (char)CAN_USE_HEAP;
+	put32(real + RAMDISK_IMAGE, initrd);
+	put32(real + RAMDISK_SIZE, (uint32_t)initrd_bytes);
+	real[HEAP_END_PTR] = (char)((BOCHS_REAL_STACK - 0x200) & 0xff);
+	real[HEAP_END_PTR + 1] = (char)((BOCHS_REAL_STACK - 0x200) >> 8);
+	put32(real + CMD_LINE_PTR, REAL_ADDRESS + BOCHS_REAL_STACK);
+	snprintf(real + BOCHS_REAL_STACK, REAL_BYTES - BOCHS_REAL_STACK, "%s", cmdline);
+}
+
+static int write_disk(const struct kernel *k, int initrd_fd, const struct bochs_boot *boot,
+		      const char *path, struct copy copies[3], struct err *err)
+{
+	cleanup_fd int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	cleanup_free char *real = xcalloc(1, REAL_BYTES);
+	uint32_t initrd = 0;
+	struct stat st;
+
+	if (fd < 0 || fstat(initrd_fd, &st))
+		return err_errno(err, ERR_HARNESS, "%s", fd < 0 ? path : boot->initrd);
+	if (place_initrd(k, (uint64_t)st.st_size, boot->memory_mib, &initrd, err))
+		return -1;
+	make_real(k, boot->cmdline, initrd, (uint64_t)st.st_size, real);
+	/* The first sector is for a partition table and boot code: there are none. */
+	copies[0] = (struct copy){ 1, REAL_BYTES / SECTOR_BYTES, REAL_ADDRESS };
+	if (pwrite(fd, real, REAL_BYTES, SECTOR_BYTES) != REAL_BYTES ||
+	    add_file(fd, &copies[1], k->fd, (off_t)k->setup_bytes, k->bytes - k->setup_bytes,
+		     KERNEL_ADDRESS) ||
+	    add_file(fd, &copies[2], initrd_fd, 0, (uint64_t)st.st_size, initrd))
+		return err_errno(err, ERR_HARNESS, "%s", path);
+	off_t end = lseek(fd, 0, SEEK_END);
+	if (end < 0 || ftruncate(fd, end + CYLINDER_BYTES - end % CYLINDER_BYTES))
+		return err_errno(err, ERR_HARNESS, "%s", path);
+	return 0;
+}
+
+static int write_rom(const char *path, const struct copy copies[3], struct err *err)
+{
+	char rom[BOCHS_ROM_BYTES], *at = rom + BOCHS_ROM_COPIES;
 	unsigned char sum = 0;
 
 	memcpy(rom, embed_bochs_rom().data, sizeof(rom));
-	for (size_t i = 0; i < n; i++) {
-		put32(rom + ROM_COPIES + 12 * i, copies[i].sector);
-		put32(rom + ROM_COPIES + 12 * i + 4, copies[i].sectors);
-		put32(rom + ROM_COPIES + 12 * i + 8, copies[i].address);
+	for (int i = 0; i < 3; i++, at += 12) {
+		put32(at, copies[i].sector);
+		put32(at + 4, copies[i].sectors);
+		put32(at + 8, copies[i].address);
 	}
 	for (size_t i = 0; i < sizeof(rom); i++)
 		sum += (unsigned char)rom[i];
@@ -134,44 +236,17 @@ static int write_rom(const char *path, const struct copy *copies, size_t n, stru
 	return fs_write_scratch(path, rom, sizeof(rom), err);
 }
 
-/* The kernel's first part, as it is entered. */
-static void make_real(char *real, const char *cmdline, uint32_t initrd, size_t initrd_bytes)
-{
-	real[VID_MODE] = real[VID_MODE + 1] = (char)(VID_MODE_NORMAL & 0xff);
-	real[TYPE_OF_LOADER] = (char)LOADER_UNDEFINED;
-	real[LOADFLAGS] |= (char)CAN_USE_HEAP;
-	put32(real + RAMDISK_IMAGE, initrd);
-	put32(real + RAMDISK_SIZE, (uint32_t)initrd_bytes);
-	real[HEAP_END_PTR] = (char)((REAL_STACK - 0x200) & 0xff);
-	real[HEAP_END_PTR + 1] = (char)((REAL_STACK - 0x200) >> 8);
-	put32(real + CMD_LINE_PTR, REAL_ADDRESS + REAL_STACK);
-	snprintf(real + REAL_STACK, REAL_BYTES - REAL_STACK, "%s", cmdline);
-}
-
-int bochs_image_write(const struct bochs_boot *boot, const char *disk_path, const char *rom,
+int bochs_image_write(const struct bochs_boot *boot, const char *disk, const char *rom,
 		      struct err *err)
 {
-	cleanup_buf struct buf kernel = BUF_INIT, initrd = BUF_INIT, disk = BUF_INIT;
-	cleanup_free char *real = xcalloc(1, REAL_BYTES), *pad = xcalloc(1, CYLINDER_BYTES);
+	cleanup_free struct kernel *k = xcalloc(1, sizeof(*k));
+	cleanup_fd int initrd_fd = fs_open(boot->initrd, ERR_HARNESS, err);
 	struct copy copies[3];
-	uint32_t address = 0;
 
-	if (fs_read(boot->kernel, FILE_BYTES, &kernel, ERR_HARNESS, err) ||
-	    fs_read(boot->initrd, FILE_BYTES, &initrd, ERR_HARNESS, err))
+	if (initrd_fd < 0)
 		return -1;
-	size_t setup = setup_bytes(&kernel);
-	if (!setup)
-		return err_set(err, ERR_INPUT, "its setup code is too long");
-	if (place_initrd(&kernel, initrd.len, boot->memory_mib, &address, err))
-		return -1;
-	memcpy(real, kernel.data, setup);
-	make_real(real, boot->cmdline, address, initrd.len);
-	buf_add(&disk, pad, SECTOR_BYTES); /* no partition table, no boot code */
-	add(&disk, &copies[0], real, REAL_BYTES, REAL_ADDRESS);
-	add(&disk, &copies[1], kernel.data + setup, kernel.len - setup, KERNEL_ADDRESS);
-	add(&disk, &copies[2], initrd.data, initrd.len, address);
-	buf_add(&disk, pad, CYLINDER_BYTES - disk.len % CYLINDER_BYTES);
-	if (write_rom(rom, copies, sizeof(copies) / sizeof(*copies), err))
-		return -1;
-	return fs_write_scratch(disk_path, disk.data, disk.len, err);
+	int rc = open_kernel(boot->kernel, k, err) ||
+		 write_disk(k, initrd_fd, boot, disk, copies, err) || write_rom(rom, copies, err);
+	cleanup_fd_(&k->fd);
+	return rc ? -1 : 0;
 }

@@ -5,14 +5,15 @@
  * returned to: its tables are made by then, and what it has left to do, finding disks to boot
  * from, no kernel asks of it. bochs_image.c writes the disk, and fills in the copies and the sum.
  */
+#include "vm/bochs_rom.h"
+
 	.set BASE, 0xc0000  /* where a display's ROM is */
-	.set REAL, 0x1000   /* BOCHS_REAL's segment; boot.rst: the kernel is entered 0x20 behind it */
-	.set STACK, 0xe000  /* BOCHS_STACK */
 
 	.text
 	.code16
 rom:
-	.byte 0x55, 0xaa, 1 /* its length in 512 bytes (BIOS Boot Specification 1.01) */
+	/* its length in 512 bytes (BIOS Boot Specification 1.01) */
+	.byte 0x55, 0xaa, BOCHS_ROM_BYTES / 512
 	cli
 	cld
 	inb $0x92, %al      /* address line 20 on */
@@ -83,7 +84,8 @@ sector:
 	jecxz next
 	jmp command
 failed:
-	movl $0x400, %edx   /* Bochs: the BIOS's panic */
+	movl $0x400, %edx   /* Bochs: "BIOS panic at rombios.c, line 9999" */
+	movl $9999, %eax
 	outw %ax, %dx
 1:	hlt
 	jmp 1b
@@ -103,14 +105,14 @@ leave:
 	movl %eax, %cr0
 	ljmpw $(BASE >> 4), $(real - rom)
 real:
-	movw $REAL, %ax
+	movw $BOCHS_REAL_SEGMENT, %ax
 	movw %ax, %ds
 	movw %ax, %es
 	movw %ax, %fs
 	movw %ax, %gs
 	movw %ax, %ss
-	movw $STACK, %sp
-	ljmpw $(REAL + 0x20), $0
+	movw $BOCHS_REAL_STACK, %sp
+	ljmpw $(BOCHS_REAL_SEGMENT + 0x20), $0 /* boot.rst: past the boot sector */
 
 	.balign 8
 gdt:	.quad 0
@@ -121,6 +123,6 @@ data16:	.quad 0x000092000000ffff
 gdtr:	.word . - gdt - 1
 	.long BASE + gdt - rom
 
-	.org 448 /* BOCHS_COPIES: {sector, sectors, address}, an empty one last */
+	.org BOCHS_ROM_COPIES
 copies:
-	.org 512
+	.org BOCHS_ROM_BYTES

@@ -83,6 +83,7 @@ static void test_version(void **state)
 #define INITRD_BYTES 5000
 #define PREFERRED    0x1000000U
 #define INIT_BYTES   0x300000U
+#define NEEDED_MIB   21 /* both, the initramfs, and the last MiB */
 
 static uint32_t get32(const char *p)
 {
@@ -98,58 +99,70 @@ static void put32(char *p, uint32_t value)
 }
 
 struct files {
-	char dir[32];
-	char kernel[64], initrd[64], disk[64], rom[64];
+	char *dir;
+	char kernel[80], initrd[80], disk[80], rom[80];
+	char image[KERNEL_BYTES]; /* what of a bzImage a boot loader looks at */
 };
 
-/* What of a bzImage a boot loader looks at, and an initramfs. */
-static void make_files(struct files *f)
+static void write_kernel(const struct files *f)
 {
-	char kernel[KERNEL_BYTES], initrd[INITRD_BYTES];
 	struct err err;
 
-	strcpy(f->dir, "/tmp/test_bochs.XXXXXX");
+	assert_int_equal(fs_write_scratch(f->kernel, f->image, sizeof(f->image), &err), 0);
+}
+
+static int make_files(void **state)
+{
+	struct files *f = xcalloc(1, sizeof(*f));
+	char initrd[INITRD_BYTES];
+	struct err err;
+
+	*state = f;
+	f->dir = xstrdup("/tmp/test_bochs.XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	snprintf(f->kernel, sizeof(f->kernel), "%s/kernel", f->dir);
 	snprintf(f->initrd, sizeof(f->initrd), "%s/initrd", f->dir);
 	snprintf(f->disk, sizeof(f->disk), "%s/boot.img", f->dir);
 	snprintf(f->rom, sizeof(f->rom), "%s/boot.rom", f->dir);
-	memset(kernel, 0, SETUP_BYTES);
-	memset(kernel + SETUP_BYTES, 'k', KERNEL_BYTES - SETUP_BYTES);
+	memset(f->image + SETUP_BYTES, 'k', KERNEL_BYTES - SETUP_BYTES);
+	f->image[0x1f1] = 1;
+	memcpy(f->image + 0x202, "HdrS\x0f\x02", 6);
+	f->image[0x211] = 1;
+	put32(f->image + 0x22c, 0x7fffffff);
+	put32(f->image + 0x258, PREFERRED);
+	put32(f->image + 0x260, INIT_BYTES);
+	write_kernel(f);
 	memset(initrd, 'i', sizeof(initrd));
-	kernel[0x1f1] = 1;
-	memcpy(kernel + 0x202, "HdrS\x0f\x02", 6);
-	kernel[0x211] = 1;
-	put32(kernel + 0x22c, 0x7fffffff);
-	put32(kernel + 0x258, PREFERRED);
-	put32(kernel + 0x260, INIT_BYTES);
-	assert_int_equal(fs_write_scratch(f->kernel, kernel, sizeof(kernel), &err), 0);
-	assert_int_equal(fs_write_scratch(f->initrd, initrd, sizeof(initrd), &err), 0);
+	return fs_write_scratch(f->initrd, initrd, sizeof(initrd), &err);
 }
 
-static void remove_files(const struct files *f)
+static int remove_files(void **state)
 {
+	struct files *f = *state;
 	struct err err;
+	int rc = fs_rmtree(f->dir, &err);
 
-	assert_int_equal(fs_rmtree(f->dir, &err), 0);
+	free(f->dir);
+	free(f);
+	return rc;
 }
 
 /* The ROM is called if its signature and sum are right, and copies what the disk has to where the
  * header says that it is. */
 static void test_boot(void **state)
 {
-	static const char cmdline[] = "console=ttyS0,115200 x";
+	char cmdline[2048];
 	cleanup_buf struct buf disk = BUF_INIT, rom = BUF_INIT;
-	struct files f;
+	const struct files *f = *state;
 	struct err err;
 	unsigned char sum = 0;
 
-	(void)state;
-	make_files(&f);
-	const struct bochs_boot boot = { f.kernel, f.initrd, cmdline, 64 };
-	assert_int_equal(bochs_image_write(&boot, f.disk, f.rom, &err), 0);
-	assert_int_equal(fs_read(f.rom, 4096, &rom, ERR_HARNESS, &err), 0);
-	assert_int_equal(fs_read(f.disk, 1 << 24, &disk, ERR_HARNESS, &err), 0);
+	memset(cmdline, 'c', sizeof(cmdline) - 1);
+	cmdline[sizeof(cmdline) - 1] = '\0';
+	const struct bochs_boot boot = { f->kernel, f->initrd, cmdline, NEEDED_MIB };
+	assert_int_equal(bochs_image_write(&boot, f->disk, f->rom, &err), 0);
+	assert_int_equal(fs_read(f->rom, 4096, &rom, ERR_HARNESS, &err), 0);
+	assert_int_equal(fs_read(f->disk, 1 << 24, &disk, ERR_HARNESS, &err), 0);
 
 	assert_int_equal(rom.len, 512);
 	assert_memory_equal(rom.data, "\x55\xaa\x01", 3);
@@ -163,8 +176,11 @@ static void test_boot(void **state)
 	assert_int_equal(get32(copies + 8), 0x10000);
 	assert_int_equal((unsigned char)real[0x210], 0xff);
 	assert_int_equal((unsigned char)real[0x211], 0x81);
-	assert_string_equal(real + get32(real + 0x228) - 0x10000, cmdline);
-	assert_true(get32(real + 0x228) - 0x10000 + 2048 <= get32(copies + 4) * 512);
+	assert_memory_equal(real + 0x1fa, "\xff\xff", 2);
+	assert_memory_equal(real + 0x224, "\x00\xde", 2); /* the heap's end: 0xe000 - 0x200 */
+	assert_int_equal(get32(real + 0x228), 0x1e000);
+	assert_string_equal(real + 0xe000, cmdline);
+	assert_int_equal(get32(copies + 4), (0xe000 + 2048) / 512);
 
 	assert_memory_equal(disk.data + (size_t)get32(copies + 12) * 512, "kkkk", 4);
 	assert_int_equal(get32(copies + 16), 3);
@@ -174,34 +190,65 @@ static void test_boot(void **state)
 	assert_int_equal(get32(copies + 28), (INITRD_BYTES + 511) / 512);
 	assert_int_equal(get32(copies + 32), get32(real + 0x218));
 	assert_int_equal(get32(real + 0x21c), INITRD_BYTES);
-	assert_true(get32(real + 0x218) + INITRD_BYTES <= 63U << 20);
+	assert_int_equal(get32(real + 0x218) % 4096, 0);
+	assert_true(get32(real + 0x218) + INITRD_BYTES <= (NEEDED_MIB - 1) << 20);
 	assert_true(get32(real + 0x218) >= PREFERRED + INIT_BYTES);
 	assert_int_equal(get32(copies + 40), 0); /* no sectors: the last */
-	remove_files(&f);
 }
 
-static void test_boot_memory(void **state)
+static void test_boot_refused(void **state)
 {
-	struct files f;
+	struct files *f = *state;
 	struct err err;
 
-	(void)state;
-	make_files(&f);
-	struct bochs_boot boot = { f.kernel, f.initrd, "", 20 };
-	assert_int_equal(bochs_image_write(&boot, f.disk, f.rom, &err), -1);
+	assert_int_equal(bochs_image_check(f->kernel, INITRD_BYTES, NEEDED_MIB - 1, &err), -1);
 	assert_int_equal(err.kind, ERR_INPUT);
-	assert_non_null(strstr(err.msg, "need 21 MiB"));
-	boot.memory_mib = 21;
-	assert_int_equal(bochs_image_write(&boot, f.disk, f.rom, &err), 0);
-	remove_files(&f);
+	assert_non_null(strstr(err.msg, "give --memory 21"));
+	assert_int_equal(bochs_image_check(f->kernel, INITRD_BYTES, NEEDED_MIB, &err), 0);
+
+	/* As far as the kernel takes one. */
+	put32(f->image + 0x22c, 0x17fffff);
+	write_kernel(f);
+	assert_int_equal(bochs_image_check(f->kernel, 4 << 20, 1024, &err), 0);
+	assert_int_equal(bochs_image_check(f->kernel, 6 << 20, 1024, &err), -1);
+	assert_non_null(strstr(err.msg, "too large for this kernel"));
+
+	/* Without init_size in the header, protocol 2.09, its file's size counts; and of
+	 * setup_sects 0 means 4, more than this one has. */
+	f->image[0x206] = 9;
+	write_kernel(f);
+	assert_int_equal(bochs_image_check(f->kernel, INITRD_BYTES, 3, &err), 0);
+	f->image[0x1f1] = 0;
+	write_kernel(f);
+	assert_int_equal(bochs_image_check(f->kernel, INITRD_BYTES, 64, &err), -1);
+	assert_non_null(strstr(err.msg, "too short"));
+}
+
+static void test_boot_setup_too_long(void **state)
+{
+	struct files *f = *state;
+	cleanup_free char *image = xcalloc(1, 256 * 512);
+	struct err err;
+
+	memcpy(image, f->image, SETUP_BYTES);
+	image[0x1f1] = (char)95;
+	assert_int_equal(fs_write_scratch(f->kernel, image, 256 * 512, &err), 0);
+	assert_int_equal(bochs_image_check(f->kernel, INITRD_BYTES, 64, &err), 0);
+	image[0x1f1] = (char)96;
+	assert_int_equal(fs_write_scratch(f->kernel, image, 256 * 512, &err), 0);
+	assert_int_equal(bochs_image_check(f->kernel, INITRD_BYTES, 64, &err), -1);
+	assert_non_null(strstr(err.msg, "96 sectors of setup code; with Bochs 95 fit"));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_config),      cmocka_unit_test(test_log),
-		cmocka_unit_test(test_version),     cmocka_unit_test(test_boot),
-		cmocka_unit_test(test_boot_memory),
+		cmocka_unit_test(test_config),
+		cmocka_unit_test(test_log),
+		cmocka_unit_test(test_version),
+		cmocka_unit_test_setup_teardown(test_boot, make_files, remove_files),
+		cmocka_unit_test_setup_teardown(test_boot_refused, make_files, remove_files),
+		cmocka_unit_test_setup_teardown(test_boot_setup_too_long, make_files, remove_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
