@@ -63,6 +63,7 @@ static const struct pace with_bochs = { 300, 60000 };
 #define VCPUS            2
 #define BOCHS_MEMORY_MIB 256
 #define BOCHS_VCPUS      1
+#define BOCHS_MAX_MIB    2048 /* of its parameter host_size */
 
 static int choose_engine(const struct session_options *o, struct session *s, struct err *err)
 {
@@ -354,6 +355,9 @@ static int open_chosen(const struct session_options *o, const struct store *stor
 
 	if (s->engine == &engine_bochs && o->vcpus > BOCHS_VCPUS)
 		return err_set(err, ERR_INPUT, "--smp %u: Bochs runs one vCPU", o->vcpus);
+	if (s->engine == &engine_bochs && o->memory_mib > BOCHS_MAX_MIB)
+		return err_set(err, ERR_INPUT, "--memory %u: Bochs takes %d MiB at most",
+			       o->memory_mib, BOCHS_MAX_MIB);
 	for (size_t i = 0; i < s->repros.n; i++)
 		names[i] = s->repros.v[i].name;
 	s->engine_config.repros = names;
@@ -396,7 +400,8 @@ int session_open_engine(const struct session_options *options, const struct stor
 
 	/* libvirt may take seconds to say the same. */
 	if (!strcmp(options->accel, "kvm") && !accel_kvm_nests(&svm, &vmx, why, sizeof(why)))
-		return err_set(err, ERR_UNSUPPORTED, "--accel kvm: %s", why);
+		return err_set(err, ERR_UNSUPPORTED,
+			       "--accel kvm: %s; without --accel kvmrepro emulates", why);
 	session->engine_config.workdir = session->workdir;
 	if (copy_kernel(session, err))
 		return -1;

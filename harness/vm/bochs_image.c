@@ -132,8 +132,8 @@ static int place_initrd(const struct kernel *k, uint64_t size, unsigned memory_m
 			       (unsigned long long)size >> 20);
 	if (need + HIGHEST_BYTES > memory)
 		return err_set(err, ERR_INPUT,
-			       "%u MiB of memory are too few for this kernel and its initramfs "
-			       "with Bochs; give --memory %llu",
+			       "--memory %u: to be loaded with Bochs, this kernel and its "
+			       "initramfs take %llu MiB, and to run they take more",
 			       memory_mib, (unsigned long long)(need >> 20) + 2);
 	memory -= HIGHEST_BYTES;
 	*out = (uint32_t)((memory < highest ? memory : highest) - size) & ~(PAGE_BYTES - 1U);

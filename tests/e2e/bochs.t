@@ -93,6 +93,9 @@ out_is "all runs: crashed: unexpected kernel reboot" "a triple fault: its title"
 run "$KVMREPRO" run --engine bochs --kernel "$lean" --runs 1 --smp 2
 status_is 129 "--smp 2: exit status 129"
 err_like 'Bochs runs one vCPU' "--smp 2: said"
+run "$KVMREPRO" run --engine bochs --kernel "$lean" --runs 1 --memory 2049
+status_is 129 "--memory 2049: exit status 129"
+err_like 'Bochs takes 2048 MiB at most' "--memory 2049: said"
 
 "$KVMREPRO" run --engine bochs --kernel "$lean" --runs 2 --jobs 2 --repro create-vm \
 	>"$T/out" 2>"$T/err" </dev/null &

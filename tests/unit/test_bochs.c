@@ -203,7 +203,7 @@ static void test_boot_refused(void **state)
 
 	assert_int_equal(bochs_image_check(f->kernel, INITRD_BYTES, NEEDED_MIB - 1, &err), -1);
 	assert_int_equal(err.kind, ERR_INPUT);
-	assert_non_null(strstr(err.msg, "give --memory 21"));
+	assert_non_null(strstr(err.msg, "take 21 MiB"));
 	assert_int_equal(bochs_image_check(f->kernel, INITRD_BYTES, NEEDED_MIB, &err), 0);
 
 	/* As far as the kernel takes one. */
