@@ -125,7 +125,7 @@ check "killed while confirming: nothing was begun anew" bash -c "[ -z \"\$(find 
 as_found "$tree" "killed while confirming"
 
 # What would be withdrawn is the user's own word: the ends are not what they were said to be.
-bisect "$T/ends" --alpha 0.05 --good main~2
+bisect "$T/ends" --good main~2
 status_is 1 "--good shows the crash in the end: exit status 1"
 out_like "^undecided: --good $(revision "$tree" 3 | cut -c1-12) is not good: .* shows the crash in [0-9]+ of [0-9]+ runs\$" \
 	"--good shows the crash in the end: said"
@@ -136,7 +136,7 @@ fixed=$T/fixed
 scratch_repo "$fixed" lean+004 lean+004 lean+003 lean lean
 rm "$T/builds"
 build="[ \$(git rev-parse HEAD) = $(revision "$fixed" 2) ] && cp $T/later.c $T/panic.c; $copy"
-tree=$fixed bisect "$T/fix" --alpha 0.05 --fix --good main --bad main~4
+tree=$fixed bisect "$T/fix" --fix --good main --bad main~4
 status_is 0 "--fix: exit status 0"
 out_like "^going back: $(revision "$fixed" 3 | cut -c1-12) was taken for good, and shows the crash beside $(revision "$fixed" 2 | cut -c1-12)\$" \
 	"--fix: what only hid it is not the fix: said in the log"
@@ -160,7 +160,7 @@ scratch_change "$merged" 6 lean+004
 rm "$T/builds"
 side=$(revision "$merged" 3)
 build="grep -q $side $T/builds && cp $T/later.c $T/panic.c; $copy"
-tree=$merged bisect "$T/merge" --alpha 0.05 --good "$(revision "$merged" 1)"
+tree=$merged bisect "$T/merge" --good "$(revision "$merged" 1)"
 status_is 0 "a merge: exit status 0"
 out_like "^going back: ${side:0:12} was taken for good, and shows the crash beside $(revision "$merged" 5 | cut -c1-12)\$" \
 	"a merge: its second parent was called good: said in the log"
