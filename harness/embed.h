@@ -21,6 +21,9 @@ struct embed embed_bochsrc(void);
 /* What boots Bochs, harness/vm/bochs_rom.S. */
 struct embed embed_bochs_rom(void);
 
+/* What enters a kernel decompressed on the host, harness/kernel/entry.S. */
+struct embed embed_entry(void);
+
 /* The library that makes forks of a VM, harness/vm/preload/fork.c. */
 struct embed embed_fork(void);
 

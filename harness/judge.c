@@ -260,12 +260,13 @@ static int open_subject(struct court *court, struct subject *s, struct err *err)
 
 static int open_origin(struct subject *s, const char *label, struct origin **out, struct err *err)
 {
-	cleanup_free char *console = NULL;
+	cleanup_free char *console = NULL, *kernel = NULL;
 
 	if (store_begin_boot(&s->store, &console, err))
 		return -1;
-	*out = origin_new(s->session.engine, label, console,
-			  s->kernel->session.keep_state ? s->session.image.sha256 : NULL);
+	if (s->kernel->session.keep_state)
+		kernel = session_kernel_key(&s->session);
+	*out = origin_new(s->session.engine, label, console, kernel);
 	return 0;
 }
 

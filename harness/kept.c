@@ -100,7 +100,7 @@ static int read_in(int dir_fd, const char *name, size_t max_bytes, struct buf *o
 
 /* ---- the key ---- */
 
-int kept_key(const struct trial_config *config, const char *kernel_sha256, char key[KEPT_KEY_BYTES],
+int kept_key(const struct trial_config *config, const char *kernel, char key[KEPT_KEY_BYTES],
 	     struct err *err)
 {
 	char no_token[PROTO_TOKEN_CHARS + 1];
@@ -120,7 +120,7 @@ int kept_key(const struct trial_config *config, const char *kernel_sha256, char 
 	/* With its NUL, or its length before it: no two lists of these are one run of bytes. */
 	sha256_init(&hash);
 	sha256_update(&hash, sizeof(FORMAT), (const uint8_t *)FORMAT);
-	sha256_update(&hash, strlen(kernel_sha256) + 1, (const uint8_t *)kernel_sha256);
+	sha256_update(&hash, strlen(kernel) + 1, (const uint8_t *)kernel);
 	sha256_update(&hash, vm.len + 1, (const uint8_t *)vm.data);
 	sha256_update(&hash, sizeof(plan.len), (const uint8_t *)&plan.len);
 	sha256_update(&hash, plan.len, (const uint8_t *)plan.data);

@@ -25,11 +25,11 @@
 #define KEPT_LIMIT_BYTES (4LL << 30)
 
 /*
- * The key of the state in which a boot by config ends: SHA-256 over the kernel's file
- * (kernel_sha256, hex), the initramfs but for its token, and what the engine says that its VMs
+ * The key of the state in which a boot by config ends: SHA-256 over what is booted (kernel:
+ * session_kernel_key()), the initramfs but for its token, and what the engine says that its VMs
  * depend on.
  */
-int kept_key(const struct trial_config *config, const char *kernel_sha256, char key[KEPT_KEY_BYTES],
+int kept_key(const struct trial_config *config, const char *kernel, char key[KEPT_KEY_BYTES],
 	     struct err *err);
 
 /*

@@ -16,7 +16,7 @@
 
 struct origin {
 	const struct engine *engine;
-	char *label, *console_path, *kernel_sha256;
+	char *label, *console_path, *kernel;
 	pthread_mutex_t lock;                /* all below; held for a whole boot */
 	bool refused;                        /* the engine cannot keep a state */
 	bool sought;                         /* it has been looked for one of an earlier call */
@@ -26,14 +26,14 @@ struct origin {
 };
 
 struct origin *origin_new(const struct engine *engine, const char *label, const char *console_path,
-			  const char *kernel_sha256)
+			  const char *kernel)
 {
 	struct origin *o = xcalloc(1, sizeof(*o));
 
 	o->engine = engine;
 	o->label = xstrdup(label);
 	o->console_path = xstrdup(console_path);
-	o->kernel_sha256 = kernel_sha256 ? xstrdup(kernel_sha256) : NULL;
+	o->kernel = kernel ? xstrdup(kernel) : NULL;
 	pthread_mutex_init(&o->lock, NULL);
 	if (!engine->keep) {
 		log_info("%s%s cannot keep a VM's state: each trial boots", label, engine->name);
@@ -53,7 +53,7 @@ void origin_free(struct origin *origin)
 	rmdir(origin->console_path); /* where no boot was kept it is empty */
 	free(origin->label);
 	free(origin->console_path);
-	free(origin->kernel_sha256);
+	free(origin->kernel);
 	free(origin);
 }
 
@@ -63,13 +63,13 @@ static void recall(struct origin *o, const struct trial_config *config)
 	struct err err;
 
 	o->sought = true;
-	if (!o->kernel_sha256)
+	if (!o->kernel)
 		return;
 	if (!o->engine->describe) {
 		log_info("boot: %s cannot keep a state for later", o->engine->name);
 		return;
 	}
-	if (kept_key(config, o->kernel_sha256, o->key, &err))
+	if (kept_key(config, o->kernel, o->key, &err))
 		log_info("boot: no state can be kept for later: %s", err.msg);
 	else if (kept_find(config, o->key, o->console_path, &o->recalled))
 		o->start = &o->recalled;

@@ -9,11 +9,11 @@ struct origin;
 
 /*
  * label: before what is told of it, as plan.h's. console_path: where the console of the boot that
- * is kept goes. kernel_sha256: of the kernel's file, where the state is to be kept for later calls
+ * is kept goes. kernel: what is booted (kept.h), where the state is to be kept for later calls
  * of the program too, and taken from earlier ones (kept.h); else NULL. All are copied.
  */
 struct origin *origin_new(const struct engine *engine, const char *label, const char *console_path,
-			  const char *kernel_sha256);
+			  const char *kernel);
 
 /* All trials have ended. */
 void origin_free(struct origin *origin);

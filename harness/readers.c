@@ -24,6 +24,11 @@ const struct cage_role readers[] = {
 		.serve = kernel_image_serve,
 	},
 	/* The image, and KERNEL_PAYLOAD_BYTES, which may be held twice while it grows. */
+	[READER_UNPACK] = {
+		.name = "kernels' payloads",
+		.limits = { .memory_bytes = 4096 * MIB, .cpu_s = 300, .writes_file = true },
+		.serve = kernel_unpack_serve,
+	},
 	[READER_SIGNATURE] = {
 		.name = "kernels' payloads",
 		.limits = { .memory_bytes = 4096 * MIB, .cpu_s = 300 },

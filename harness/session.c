@@ -7,8 +7,10 @@
 #include "base/sha256.h"
 #include "host.h"
 #include "kernel/initramfs.h"
+#include "kernel/unpacked.h"
 #include "sandbox.h"
 #include "signature_cache.h"
+#include "unpack_cache.h"
 #include "vm/bochs_image.h"
 
 #include <inttypes.h>
@@ -220,28 +222,49 @@ static void sign_kernel(struct session *s, const struct kernel_image *copy)
 		log_verbose("no signature: %s", err.msg);
 }
 
-/*
- * What was read and hashed is what all trials boot: a copy, for the user may build the next kernel
- * in the meantime, and a libvirt daemon's QEMU may not be let into the user's directories.
- */
-static int copy_kernel(struct session *s, struct err *err)
+/* Have path hold what was read and hashed. */
+static int copy_image(const struct session *s, const char *path, struct err *err)
 {
-	cleanup_free char *copy = xasprintf("%s/kernel", s->workdir);
 	cleanup_buf struct buf bytes = BUF_INIT;
-	struct kernel_image image = s->image;
 	char sha256[SHA256_HEX_BYTES];
 
-	if (!s->image.path)
-		return 0;
 	if (fs_read(s->image.path, KERNEL_IMAGE_BYTES, &bytes, ERR_INPUT, err) ||
-	    fs_write_scratch(copy, bytes.data, bytes.len, err))
+	    fs_write_scratch(path, bytes.data, bytes.len, err))
 		return -1;
 	sha256_hex(bytes.data, bytes.len, sha256);
 	if (strcmp(sha256, s->image.sha256) != 0)
 		return err_set(err, ERR_INPUT, "%s: changed while it was read", s->image.path);
-	image.path = copy;
-	sign_kernel(s, &image);
-	s->kernel_copy = steal(copy);
+	return 0;
+}
+
+/*
+ * What was read and hashed is what all trials boot: a file of ours, for the user may build the next
+ * kernel in the meantime, and a libvirt daemon's QEMU may not be let into the user's directories.
+ * A daemon has the files that its VMs use change hands, so what others use is not given to one.
+ */
+static int take_kernel(const struct session_options *o, struct session *s, struct err *err)
+{
+	cleanup_free char *packed = xasprintf("%s/bzImage", s->workdir);
+	cleanup_free char *unpacked = xasprintf("%s/kernel", s->workdir);
+	struct kernel_image image = s->image;
+	struct err why;
+
+	if (!s->image.path)
+		return 0;
+	bool ours = !o->guest_decompresses && s->engine != &engine_replay &&
+		    !kernel_unpack_heeds(s->cmdline);
+	s->decompressed = ours && !o->connect && signature_cache_find(&image, s->signature) &&
+			  unpack_cache_find(&image, unpacked);
+	if (!s->decompressed) {
+		if (copy_image(s, packed, err))
+			return -1;
+		image.path = packed;
+		sign_kernel(s, &image);
+		s->decompressed = ours && !unpack_cache_make(&image, !o->connect, unpacked, &why);
+		if (ours && !s->decompressed)
+			log_verbose("the kernel decompresses itself: %s", why.msg);
+	}
+	s->kernel_file = steal(*(s->decompressed ? &unpacked : &packed));
 	return 0;
 }
 
@@ -273,7 +296,7 @@ static void set_trial(const struct session_options *o, struct session *s)
 		.engine = s->engine,
 		.state = s->engine_state,
 		.workdir = s->workdir,
-		.kernel = s->kernel_copy,
+		.kernel = s->kernel_file,
 		.cmdline = s->cmdline,
 		.initramfs = &s->initramfs,
 		.sandbox = o->no_guest_sandbox ? NULL : &s->sandbox,
@@ -381,7 +404,7 @@ static int open_chosen(const struct session_options *o, const struct store *stor
 	s->engine->facts(s->engine_state, &s->facts);
 	set_trial(o, s);
 	if (s->engine == &engine_bochs &&
-	    bochs_image_check(s->kernel_copy, s->initramfs.len + PLAN_BYTES, s->trial.memory_mib,
+	    bochs_image_check(s->kernel_file, s->initramfs.len + PLAN_BYTES, s->trial.memory_mib,
 			      err))
 		return -1;
 	if (s->accel.accel == ACCEL_KVM && !strcmp(o->accel, "auto") &&
@@ -403,7 +426,7 @@ int session_open_engine(const struct session_options *options, const struct stor
 		return err_set(err, ERR_UNSUPPORTED,
 			       "--accel kvm: %s; without --accel kvmrepro emulates", why);
 	session->engine_config.workdir = session->workdir;
-	if (copy_kernel(session, err))
+	if (take_kernel(options, session, err))
 		return -1;
 	if (open_chosen(options, store, session, err))
 		return -1;
@@ -438,12 +461,22 @@ int session_join_engine(const struct session_options *options, struct session *s
 	session->engine_config = host->engine_config;
 	session->accel = host->accel;
 	session->facts = host->facts;
-	if (make_cmdline(options, session, err) || copy_kernel(session, err))
+	if (make_cmdline(options, session, err) || take_kernel(options, session, err))
 		return -1;
 	set_trial(options, session);
 	session->trial.vm_first = index;
 	session->trial.vm_step = host->trial.vm_step = count;
 	return check_needs(options, session, err);
+}
+
+char *session_kernel_key(const struct session *session)
+{
+	char version[SHA256_HEX_BYTES];
+
+	if (!session->decompressed)
+		return xstrdup(session->image.sha256);
+	kernel_unpack_version(version);
+	return xasprintf("%s %s", session->image.sha256, version);
 }
 
 void session_close(struct session *session)
@@ -463,7 +496,7 @@ void session_close(struct session *session)
 	symbols_free(session->symbols);
 	buf_free(&session->initramfs);
 	buf_free(&session->sandbox);
-	free(session->kernel_copy);
+	free(session->kernel_file);
 	free(session->workdir);
 	free(session->cmdline);
 }

@@ -42,6 +42,7 @@ struct session_options {
 	bool boot_once;             /* trials begin from one boot's kept state */
 	bool keep_state;            /* which is one of an earlier call, or is kept for later ones */
 	bool no_guest_sandbox;      /* reproducers may forge outcomes (docs/sandbox.md) */
+	bool guest_decompresses;    /* the kernel itself, as the image is made to */
 	bool live;
 };
 
@@ -56,8 +57,9 @@ struct session {
 	struct buf sandbox;      /* the guest's filter; empty without one */
 	char *workdir;
 	struct keeper keeper;            /* of workdir */
-	char *kernel_copy;               /* in workdir: what is booted; NULL without a kernel */
-	char signature[SIGNATURE_BYTES]; /* of kernel_copy (kernel/signature.h); "": unknown */
+	char *kernel_file;               /* in workdir: what is booted; NULL without a kernel */
+	bool decompressed;               /* it is, on the host (kernel/unpacked.h) */
+	char signature[SIGNATURE_BYTES]; /* of the image (kernel/signature.h); "": unknown */
 	char *cmdline;
 	const struct engine *engine;
 	char engine_why[256]; /* why this one, or "" */
@@ -92,6 +94,9 @@ int session_open_engine(const struct session_options *options, const struct stor
  */
 int session_join_engine(const struct session_options *options, struct session *session,
 			struct session *host, unsigned index, unsigned count, struct err *err);
+
+/* Text that is the same if the same bytes are booted; the caller frees it. */
+char *session_kernel_key(const struct session *session);
 
 /* Close and remove all. */
 void session_close(struct session *session);

@@ -54,24 +54,47 @@ static const char *newest(const struct buf *text)
 	return p;
 }
 
-int signature_cache_sign(const struct kernel_image *image, char out[SIGNATURE_BYTES],
-			 struct err *err)
+static char *cache_path(void)
 {
-	cleanup_free char *base = NULL, *path = NULL, *head = line_head(image);
+	cleanup_free char *base = NULL;
+	struct err ignored;
+
+	if (fs_xdg("XDG_CACHE_HOME", ".cache", &base, &ignored) || fs_mkdirs(base, &ignored))
+		return NULL;
+	return xasprintf("%s/signatures", base);
+}
+
+bool signature_cache_find(const struct kernel_image *image, char out[SIGNATURE_BYTES])
+{
+	cleanup_free char *path = cache_path(), *head = line_head(image);
 	cleanup_buf struct buf text = BUF_INIT;
 	struct err ignored;
 
-	if (!fs_xdg("XDG_CACHE_HOME", ".cache", &base, &ignored))
-		path = xasprintf("%s/signatures", base);
-	if (head && path && !fs_read(path, CACHE_BYTES, &text, ERR_HARNESS, &ignored) &&
-	    find(text.data, head, out))
+	return head && path && !fs_read(path, CACHE_BYTES, &text, ERR_HARNESS, &ignored) &&
+	       find(text.data, head, out);
+}
+
+static void remember(const struct kernel_image *image, const char *signature)
+{
+	cleanup_free char *path = cache_path(), *head = line_head(image);
+	cleanup_buf struct buf text = BUF_INIT;
+	struct err ignored;
+
+	if (!head || !path)
+		return;
+	fs_read(path, CACHE_BYTES, &text, ERR_HARNESS, &ignored);
+	buf_addf(&text, "%s%s\n", head, signature);
+	const char *keep = newest(&text);
+	fs_write(path, keep, (size_t)(text.data + text.len - keep), &ignored);
+}
+
+int signature_cache_sign(const struct kernel_image *image, char out[SIGNATURE_BYTES],
+			 struct err *err)
+{
+	if (signature_cache_find(image, out))
 		return 0;
 	if (kernel_image_sign(image, out, NULL, err))
 		return -1;
-	if (head && path && !fs_mkdirs(base, &ignored)) {
-		buf_addf(&text, "%s%s\n", head, out);
-		const char *keep = newest(&text);
-		fs_write(path, keep, (size_t)(text.data + text.len - keep), &ignored);
-	}
+	remember(image, out);
 	return 0;
 }

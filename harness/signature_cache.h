@@ -12,7 +12,12 @@
 
 #include "kernel/image.h"
 
+#include <stdbool.h>
+
 #define SIGNATURE_CACHE_LINES 200
+
+/* Whether it is remembered; the image's file is not looked at. */
+bool signature_cache_find(const struct kernel_image *image, char out[SIGNATURE_BYTES]);
 
 /* As kernel_image_sign() without a compiler. A cache that cannot be read or written does without.
  */

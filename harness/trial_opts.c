@@ -5,6 +5,7 @@
 
 const char *const trial_opts_accels[] = { "auto", "kvm", "tcg", NULL };
 const char *const trial_opts_boots[] = { "each", "once", NULL };
+const char *const trial_opts_decompress[] = { "host", "guest", NULL };
 const char *const trial_opts_jobs[] = { "auto", NULL };
 
 struct session_options trial_opts_session(const struct trial_options *trials, const char *kernel)
@@ -30,6 +31,8 @@ struct session_options trial_opts_session(const struct trial_options *trials, co
 		.boot_once = trials->boot && !strcmp(trials->boot, "once"),
 		.keep_state = trials->keep_state,
 		.no_guest_sandbox = trials->no_guest_sandbox,
+		.guest_decompresses =
+			trials->decompress && !strcmp(trials->decompress, "guest"),
 		.live = trials->verbose,
 	};
 }

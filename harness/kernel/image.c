@@ -150,6 +150,7 @@ static int read_header(struct kernel_image *image, const unsigned char *head, si
 		return err_set(err, ERR_INPUT,
 			       "%s: truncated: %llu bytes, but its header says %llu", image->path,
 			       (unsigned long long)image->size_bytes, (unsigned long long)want);
+	image->setup_bytes = setup;
 	if (image->boot_protocol >= PROTOCOL_XLOADFLAGS &&
 	    !(le16(head + OFF_XLOADFLAGS) & XLF_KERNEL_64))
 		return err_set(err, ERR_INPUT,

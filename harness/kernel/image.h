@@ -23,6 +23,7 @@ struct kernel_image {
 	uint64_t size_bytes;
 	char sha256[65];         /* of the whole file, lower-case hex */
 	unsigned boot_protocol;  /* 0x020f is 2.15 */
+	uint64_t setup_bytes;    /* where the part in protected mode begins */
 	uint64_t payload_offset; /* from the start of the file: the compressed vmlinux; */
 	uint64_t payload_bytes;  /* 0 where the header does not say (protocol before 2.08) */
 };

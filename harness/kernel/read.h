@@ -7,8 +7,9 @@
 #include "base/err.h"
 #include "wire.h"
 
-/* A bzImage's header and hash; the signature of what is packed in it. */
+/* A bzImage's header and hash; what is packed in it, for a boot; the signature of that. */
 int kernel_image_serve(int fd, const int *fds, struct err *err);
+int kernel_unpack_serve(int fd, const int *fds, struct err *err);
 int kernel_sign_serve(int fd, const int *fds, struct err *err);
 
 /* What a module says of itself; its bytes; the signature of several. */

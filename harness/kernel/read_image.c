@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "kernel/image.h"
 #include "kernel/payload.h"
+#include "kernel/unpacked.h"
 #include "readers.h"
 
 #include <errno.h>
@@ -13,7 +14,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define VERSION_BYTES  (256 * 512) /* it lies in the setup sectors */
+#define SETUP_BYTES    (256 * 512)
+#define VERSION_BYTES  SETUP_BYTES /* it lies there */
 #define COMPILER_BYTES 4096
 #define ANSWER_BYTES   (2 * VERSION_BYTES)
 
@@ -43,6 +45,7 @@ int kernel_image_serve(int fd, const int *fds, struct err *err)
 	wire_put_u64(&body, image.size_bytes);
 	wire_put_str(&body, image.sha256);
 	wire_put_u64(&body, image.boot_protocol);
+	wire_put_u64(&body, image.setup_bytes);
 	wire_put_u64(&body, image.payload_offset);
 	wire_put_u64(&body, image.payload_bytes);
 	kernel_image_free(&image);
@@ -57,6 +60,7 @@ static void take_image(struct wire *in, uint64_t size, struct kernel_image *imag
 	image->size_bytes = wire_u64(in, size);
 	kernel_take_hash(in, image->sha256);
 	image->boot_protocol = (unsigned)wire_u64(in, UINT16_MAX);
+	image->setup_bytes = wire_u64(in, size < SETUP_BYTES ? size : SETUP_BYTES);
 	image->payload_offset = wire_u64(in, size);
 	image->payload_bytes = wire_u64(in, size - image->payload_offset);
 	if (!in->bad)
@@ -100,14 +104,12 @@ int kernel_image_open(const char *path, struct kernel_image *out, struct err *er
 	return rc;
 }
 
-/* ---- the signature ---- */
+/* ---- the payload ---- */
 
-static int read_payload(int fd, uint64_t offset, uint64_t len, struct buf *out, struct err *err)
+static int read_at(int fd, uint64_t offset, char *to, size_t len, struct err *err)
 {
-	cleanup_free char *payload = xcalloc(1, len);
-
-	for (size_t got = 0; got < len;) {
-		ssize_t n = pread(fd, payload + got, len - got, (off_t)(offset + got));
+	while (len) {
+		ssize_t n = pread(fd, to, len, (off_t)offset);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -115,10 +117,76 @@ static int read_payload(int fd, uint64_t offset, uint64_t len, struct buf *out, 
 			return err_errno(err, ERR_INPUT, "it cannot be read");
 		if (!n)
 			return err_set(err, ERR_INPUT, "it changed while it was read");
-		got += (size_t)n;
+		to += n;
+		len -= (size_t)n;
+		offset += (uint64_t)n;
 	}
+	return 0;
+}
+
+static void put_payload(struct buf *request, const struct kernel_image *image)
+{
+	wire_put_u64(request, image->payload_offset);
+	wire_put_u64(request, image->payload_bytes);
+}
+
+/* The next two fields of in say where it is. */
+static int read_payload(struct wire *in, int fd, struct buf *out, struct err *err)
+{
+	uint64_t offset = wire_u64(in, KERNEL_IMAGE_BYTES);
+	uint64_t len = wire_u64(in, KERNEL_IMAGE_BYTES);
+	cleanup_free char *payload = xcalloc(1, len);
+
+	if (read_at(fd, offset, payload, len, err))
+		return -1;
 	return kernel_payload_unpack(payload, len, out, err);
 }
+
+/* fd, which the caller closes, is open on the image in any case but an error. */
+static int open_payload(const struct kernel_image *image, int *fd, struct err *err)
+{
+	if (!image->payload_bytes)
+		return err_set(err, ERR_INPUT,
+			       "%s: its header names no payload (a kernel before 2.6.26)",
+			       image->path);
+	*fd = fs_open(image->path, ERR_INPUT, err);
+	return *fd < 0 ? -1 : 0;
+}
+
+/* ---- decompressed on the host ---- */
+
+int kernel_unpack_serve(int fd, const int *fds, struct err *err)
+{
+	cleanup_buf struct buf body = BUF_INIT, vmlinux = BUF_INIT;
+	cleanup_wire struct wire in = WIRE_INIT;
+
+	if (cage_hear(fd, &in, err))
+		return -1;
+	uint64_t head_bytes = wire_u64(&in, SETUP_BYTES);
+	cleanup_free char *head = xcalloc(1, head_bytes);
+	if (read_at(fds[0], 0, head, head_bytes, err) ||
+	    read_payload(&in, fds[0], &vmlinux, err) ||
+	    kernel_unpack_write(head, head_bytes, vmlinux.data, vmlinux.len, fds[1], err))
+		return -1;
+	return wire_send(fd, 0, &body, err);
+}
+
+int kernel_unpack(const struct kernel_image *image, int out_fd, struct err *err)
+{
+	cleanup_fd int fd = -1;
+	cleanup_buf struct buf request = BUF_INIT;
+	cleanup_wire struct wire in = WIRE_INIT;
+
+	if (open_payload(image, &fd, err))
+		return -1;
+	wire_put_u64(&request, image->setup_bytes);
+	put_payload(&request, image);
+	if (cage_ask(READER_UNPACK, (int[]){ fd, out_fd }, 2, &request, ANSWER_BYTES, &in, err))
+		return err_context(err, "%s", image->path);
+	return wire_ok(&in) ? 0 : cage_bad(READER_UNPACK, err);
+}
+
+/* ---- the signature ---- */
 
 /* Where there is no signature, the answer says why: there may be a compiler all the same. */
 int kernel_sign_serve(int fd, const int *fds, struct err *err)
@@ -130,8 +198,7 @@ int kernel_sign_serve(int fd, const int *fds, struct err *err)
 
 	if (cage_hear(fd, &in, err))
 		return -1;
-	uint64_t offset = wire_u64(&in, KERNEL_IMAGE_BYTES);
-	if (read_payload(fds[0], offset, wire_u64(&in, KERNEL_IMAGE_BYTES), &vmlinux, err))
+	if (read_payload(&in, fds[0], &vmlinux, err))
 		return -1;
 	cleanup_free char *compiler = kernel_compiler(vmlinux.data, vmlinux.len);
 	wire_put_str(&body, compiler);
@@ -165,21 +232,16 @@ static int take_signature(struct wire *in, char out[SIGNATURE_BYTES], char **com
 int kernel_image_sign(const struct kernel_image *image, char out[SIGNATURE_BYTES], char **compiler,
 		      struct err *err)
 {
-	cleanup_fd int fd = fs_open(image->path, ERR_INPUT, err);
+	cleanup_fd int fd = -1;
 	cleanup_buf struct buf request = BUF_INIT;
 	cleanup_wire struct wire in = WIRE_INIT;
 
 	*out = '\0';
 	if (compiler)
 		*compiler = NULL;
-	if (!image->payload_bytes)
-		return err_set(err, ERR_INPUT,
-			       "%s: its header names no payload (a kernel before 2.6.26)",
-			       image->path);
-	if (fd < 0)
+	if (open_payload(image, &fd, err))
 		return -1;
-	wire_put_u64(&request, image->payload_offset);
-	wire_put_u64(&request, image->payload_bytes);
+	put_payload(&request, image);
 	if (cage_ask(READER_SIGNATURE, &fd, 1, &request, ANSWER_BYTES, &in, err) ||
 	    take_signature(&in, out, compiler, err))
 		return err_context(err, "%s", image->path);

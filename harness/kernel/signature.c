@@ -6,9 +6,9 @@
 #include "kernel/signature.h"
 
 #include "base/cleanup.h"
+#include "kernel/vmlinux.h"
 
 #include <ctype.h>
-#include <elf.h>
 #include <nettle/base16.h>
 #include <nettle/sha2.h>
 #include <stdbool.h>
@@ -18,7 +18,6 @@
 /* Into the hash, so that a later version of these rules cannot be taken for this one. */
 #define RULES "kvmrepro kernel signature 1"
 
-#define SEGMENTS_MAX   64 /* vmlinux has five or so */
 #define BANNER_BYTES   1024
 #define WORDS_MAX      8
 #define WORD_BYTES     65 /* __NEW_UTS_LEN and a NUL, include/uapi/linux/utsname.h */
@@ -32,62 +31,10 @@ struct range {
 struct elf {
 	char *data;
 	size_t len;
-	uint64_t entry;
-	Elf64_Phdr loads[SEGMENTS_MAX];
-	size_t n;
+	struct vmlinux vmlinux;
 	char words[WORDS_MAX][WORD_BYTES]; /* releases and versions that banners named */
 	size_t n_words;
 };
-
-static int cut_short(struct err *err)
-{
-	return err_set(err, ERR_INPUT, "damaged: its vmlinux ends too early");
-}
-
-static bool inside(const struct elf *elf, uint64_t offset, uint64_t bytes)
-{
-	return offset <= elf->len && bytes <= elf->len - offset;
-}
-
-static int read_segments(struct elf *elf, const Elf64_Ehdr *head, struct err *err)
-{
-	if (head->e_phentsize != sizeof(Elf64_Phdr) || head->e_phnum > SEGMENTS_MAX)
-		return err_set(err, ERR_INPUT, "damaged: %u segments of %u bytes in its vmlinux",
-			       head->e_phnum, head->e_phentsize);
-	if (!inside(elf, head->e_phoff, head->e_phnum * sizeof(Elf64_Phdr)))
-		return cut_short(err);
-	uint64_t total = 0;
-	for (size_t i = 0; i < head->e_phnum; i++) {
-		Elf64_Phdr ph;
-
-		memcpy(&ph, elf->data + head->e_phoff + i * sizeof(ph), sizeof(ph));
-		if (ph.p_type != PT_LOAD)
-			continue;
-		if (!inside(elf, ph.p_offset, ph.p_filesz))
-			return cut_short(err);
-		elf->loads[elf->n++] = ph;
-		total += ph.p_filesz;
-	}
-	if (total > elf->len)
-		return err_set(err, ERR_INPUT, "damaged: segments of its vmlinux overlap");
-	if (!elf->n)
-		return err_set(err, ERR_INPUT, "damaged: nothing in its vmlinux is to be loaded");
-	return 0;
-}
-
-static int read_elf(struct elf *elf, struct err *err)
-{
-	Elf64_Ehdr head;
-
-	if (elf->len < sizeof(head))
-		return cut_short(err);
-	memcpy(&head, elf->data, sizeof(head));
-	if (memcmp(head.e_ident, ELFMAG, SELFMAG) || head.e_ident[EI_CLASS] != ELFCLASS64 ||
-	    head.e_ident[EI_DATA] != ELFDATA2LSB || head.e_machine != EM_X86_64)
-		return err_set(err, ERR_INPUT, "no x86-64 ELF file in its payload");
-	elf->entry = head.e_entry;
-	return read_segments(elf, &head, err);
-}
 
 static void blank(struct elf *elf, size_t start, size_t end)
 {
@@ -299,10 +246,10 @@ static void hash_segments(const struct elf *elf, char out[SIGNATURE_BYTES])
 
 	sha256_init(&hash);
 	sha256_update(&hash, sizeof(RULES), (const uint8_t *)RULES);
-	hash_number(&hash, elf->entry);
-	hash_number(&hash, elf->n);
-	for (size_t i = 0; i < elf->n; i++) {
-		const Elf64_Phdr *ph = &elf->loads[i];
+	hash_number(&hash, elf->vmlinux.entry);
+	hash_number(&hash, elf->vmlinux.n);
+	for (size_t i = 0; i < elf->vmlinux.n; i++) {
+		const Elf64_Phdr *ph = &elf->vmlinux.loads[i];
 
 		hash_number(&hash, ph->p_flags);
 		hash_number(&hash, ph->p_vaddr);
@@ -320,11 +267,11 @@ int kernel_signature(char *vmlinux, size_t len, char out[SIGNATURE_BYTES], struc
 {
 	struct elf elf = { .data = vmlinux, .len = len };
 
-	if (read_elf(&elf, err))
+	if (vmlinux_read(vmlinux, len, &elf.vmlinux, err))
 		return -1;
 	for (size_t b = 0; b < sizeof(blanks) / sizeof(blanks[0]); b++)
-		for (size_t i = 0; i < elf.n; i++) {
-			const Elf64_Phdr *ph = &elf.loads[i];
+		for (size_t i = 0; i < elf.vmlinux.n; i++) {
+			const Elf64_Phdr *ph = &elf.vmlinux.loads[i];
 
 			blanks[b](&elf,
 				  (struct range){ ph->p_offset, ph->p_offset + ph->p_filesz });

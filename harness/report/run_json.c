@@ -44,6 +44,8 @@ static json_t *kernel_json(const struct session *s)
 	json_put(k, "sha256", json_text(s->image.sha256));
 	json_put(k, "signature", json_text(s->signature[0] ? s->signature : NULL));
 	json_put(k, "cmdline", json_text(s->cmdline));
+	const char *by = s->decompressed ? "host" : "guest";
+	json_put(k, "decompressed_by", json_text(s->engine == &engine_replay ? NULL : by));
 	json_put(k, "modules_dir", json_text(s->modules.dir));
 	json_t *modules = json_array();
 	for (size_t i = 0; i < s->modules.n; i++)

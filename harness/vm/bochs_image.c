@@ -56,6 +56,11 @@ struct copy {
 	uint32_t sector, sectors, address;
 };
 
+struct copies {
+	struct copy v[BOCHS_COPIES_MAX];
+	size_t n;
+};
+
 /* A kernel's file, and what of its header counts here. */
 struct kernel {
 	int fd;
@@ -153,16 +158,17 @@ int bochs_image_check(const char *path, uint64_t initrd_bytes, unsigned memory_m
 
 /* ---- the disk and the ROM ---- */
 
-/* Put the file's rest from here on the disk, behind what is there; where it goes to is told to the
+/* Put this part of the file on the disk, behind what is there; where it goes to is told to the
  * ROM. */
-static int add_file(int disk_fd, struct copy *copy, int fd, off_t from, uint64_t len,
-		    uint32_t address)
+static int add_part(int disk_fd, struct copies *copies, int fd, off_t from, uint64_t len,
+		    uint64_t address)
 {
 	off_t at = lseek(disk_fd, 0, SEEK_END);
 	off_t end = at + (off_t)((len + SECTOR_BYTES - 1) / SECTOR_BYTES * SECTOR_BYTES);
 
-	*copy = (struct copy){ (uint32_t)(at / SECTOR_BYTES), (uint32_t)((end - at) / SECTOR_BYTES),
-			       address };
+	copies->v[copies->n++] =
+		(struct copy){ (uint32_t)(at / SECTOR_BYTES),
+			       (uint32_t)((end - at) / SECTOR_BYTES), (uint32_t)address };
 	while (len) {
 		ssize_t n = sendfile(disk_fd, fd, &from, len);
 
@@ -175,6 +181,27 @@ static int add_file(int disk_fd, struct copy *copy, int fd, off_t from, uint64_t
 		len -= (uint64_t)n;
 	}
 	return at < 0 || ftruncate(disk_fd, end) ? -1 : 0;
+}
+
+/* The kernel's part in protected mode, but for its file's holes (kernel/unpacked.h has some between
+ * the segments): memory is zero already. */
+static int add_kernel(int disk_fd, struct copies *copies, const struct kernel *k)
+{
+	off_t end = (off_t)k->bytes, from = (off_t)k->setup_bytes, hole;
+
+	for (; from < end; from = hole) {
+		off_t data = lseek(k->fd, from, SEEK_DATA);
+
+		if (data < 0)
+			return errno == ENXIO ? 0 : -1;
+		/* One copy is left for the initramfs; the last of these has all that is left. */
+		hole = copies->n + 2 < BOCHS_COPIES_MAX ? lseek(k->fd, data, SEEK_HOLE) : end;
+		if (hole < 0 ||
+		    add_part(disk_fd, copies, k->fd, data, (uint64_t)(hole - data),
+			     KERNEL_ADDRESS + (uint64_t)data - k->setup_bytes))
+			return -1;
+	}
+	return 0;
 }
 
 /* The kernel's first part, as it is entered. */
@@ -194,7 +221,7 @@ static void make_real(const struct kernel *k, const char *cmdline, uint32_t init
 }
 
 static int write_disk(const struct kernel *k, int initrd_fd, const struct bochs_boot *boot,
-		      const char *path, struct copy copies[3], struct err *err)
+		      const char *path, struct copies *copies, struct err *err)
 {
 	cleanup_fd int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	cleanup_free char *real = xcalloc(1, REAL_BYTES);
@@ -207,11 +234,10 @@ static int write_disk(const struct kernel *k, int initrd_fd, const struct bochs_
 		return -1;
 	make_real(k, boot->cmdline, initrd, (uint64_t)st.st_size, real);
 	/* The first sector is for a partition table and boot code: there are none. */
-	copies[0] = (struct copy){ 1, REAL_BYTES / SECTOR_BYTES, REAL_ADDRESS };
+	copies->v[copies->n++] = (struct copy){ 1, REAL_BYTES / SECTOR_BYTES, REAL_ADDRESS };
 	if (pwrite(fd, real, REAL_BYTES, SECTOR_BYTES) != REAL_BYTES ||
-	    add_file(fd, &copies[1], k->fd, (off_t)k->setup_bytes, k->bytes - k->setup_bytes,
-		     KERNEL_ADDRESS) ||
-	    add_file(fd, &copies[2], initrd_fd, 0, (uint64_t)st.st_size, initrd))
+	    add_kernel(fd, copies, k) ||
+	    add_part(fd, copies, initrd_fd, 0, (uint64_t)st.st_size, initrd))
 		return err_errno(err, ERR_HARNESS, "%s", path);
 	off_t end = lseek(fd, 0, SEEK_END);
 	if (end < 0 || ftruncate(fd, end + CYLINDER_BYTES - end % CYLINDER_BYTES))
@@ -219,16 +245,16 @@ static int write_disk(const struct kernel *k, int initrd_fd, const struct bochs_
 	return 0;
 }
 
-static int write_rom(const char *path, const struct copy copies[3], struct err *err)
+static int write_rom(const char *path, const struct copies *copies, struct err *err)
 {
 	char rom[BOCHS_ROM_BYTES], *at = rom + BOCHS_ROM_COPIES;
 	unsigned char sum = 0;
 
 	memcpy(rom, embed_bochs_rom().data, sizeof(rom));
-	for (int i = 0; i < 3; i++, at += 12) {
-		put32(at, copies[i].sector);
-		put32(at + 4, copies[i].sectors);
-		put32(at + 8, copies[i].address);
+	for (size_t i = 0; i < copies->n; i++, at += BOCHS_COPY_BYTES) {
+		put32(at, copies->v[i].sector);
+		put32(at + 4, copies->v[i].sectors);
+		put32(at + 8, copies->v[i].address);
 	}
 	for (size_t i = 0; i < sizeof(rom); i++)
 		sum += (unsigned char)rom[i];
@@ -241,12 +267,12 @@ int bochs_image_write(const struct bochs_boot *boot, const char *disk, const cha
 {
 	cleanup_free struct kernel *k = xcalloc(1, sizeof(*k));
 	cleanup_fd int initrd_fd = fs_open(boot->initrd, ERR_HARNESS, err);
-	struct copy copies[3];
+	struct copies copies = { .n = 0 };
 
 	if (initrd_fd < 0)
 		return -1;
 	int rc = open_kernel(boot->kernel, k, err) ||
-		 write_disk(k, initrd_fd, boot, disk, copies, err) || write_rom(rom, copies, err);
+		 write_disk(k, initrd_fd, boot, disk, &copies, err) || write_rom(rom, &copies, err);
 	cleanup_fd_(&k->fd);
 	return rc ? -1 : 0;
 }
