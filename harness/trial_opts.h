@@ -13,16 +13,15 @@
 
 /* Values of the rows below; a command's options struct holds one by the name of "trials". */
 struct trial_options {
-	const char *append, *cpu, *modules, *engine, *accel, *connect, *policy, *boot,
-		*decompress;
+	const char *append, *cpu, *modules, *engine, *accel, *connect, *policy, *boot, *decompress;
 	struct opt_list repros, expect, ignore;
 	long jobs, duration, boot_timeout, memory, smp, min_hits;
 	double alpha, rate;
 	bool keep_state, no_guest_sandbox, verbose;
 };
 
-extern const char *const trial_opts_accels[], *const trial_opts_boots[],
-	*const trial_opts_decompress[], *const trial_opts_jobs[];
+extern const char *const trial_opts_accels[],
+	*const trial_opts_boots[], *const trial_opts_decompress[], *const trial_opts_jobs[];
 
 /* One row: type is the command's options struct. */
 #define TRIAL_OPT(type, name, kind, field, arg, min, max, choices, def, help)                      \
@@ -73,8 +72,8 @@ extern const char *const trial_opts_accels[], *const trial_opts_boots[],
 	ALPHA_OPT(type),                                                                           \
 	TRIAL_OPT(type, "decompress", OPT_CHOICE, decompress, "WHO", 0, 0, trial_opts_decompress,  \
 		"host",                                                                            \
-		"who decompresses the kernel: the guest, as ever, or, faster, the host, whose "    \
-		"kernels have no random base"),                                                    \
+		"who decompresses the kernel: host: kvmrepro, for a faster boot without a random " \
+		"base; guest: its own decompressor"),                                                  \
 	TRIAL_OPT(type, "no-guest-sandbox", OPT_FLAG, no_guest_sandbox, NULL, 0, 0, NULL, NULL,    \
 		"let reproducers do what could forge an outcome: reboot, load modules, write to "  \
 		"the console, ..."),                                                               \

@@ -16,9 +16,8 @@ static char *cache_dir(void)
 	cleanup_free char *base = NULL;
 	struct err ignored;
 
-	return fs_xdg("XDG_CACHE_HOME", ".cache", &base, &ignored)
-		       ? NULL
-		       : xasprintf("%s/unpacked", base);
+	return fs_xdg("XDG_CACHE_HOME", ".cache", &base, &ignored) ? NULL
+								   : xasprintf("%s/unpacked", base);
 }
 
 static char *cached_path(const char *dir, const struct kernel_image *image)
@@ -57,9 +56,9 @@ static size_t survey(const char *path, char **oldest)
 		    !S_ISREG(st.st_mode))
 			continue;
 		n++;
-		if (*oldest && (st.st_mtim.tv_sec > least.tv_sec ||
-				(st.st_mtim.tv_sec == least.tv_sec &&
-				 st.st_mtim.tv_nsec >= least.tv_nsec)))
+		if (*oldest &&
+		    (st.st_mtim.tv_sec > least.tv_sec ||
+		     (st.st_mtim.tv_sec == least.tv_sec && st.st_mtim.tv_nsec >= least.tv_nsec)))
 			continue;
 		least = st.st_mtim;
 		free(*oldest);

@@ -164,8 +164,7 @@ int kernel_unpack_serve(int fd, const int *fds, struct err *err)
 		return -1;
 	uint64_t head_bytes = wire_u64(&in, SETUP_BYTES);
 	cleanup_free char *head = xcalloc(1, head_bytes);
-	if (read_at(fds[0], 0, head, head_bytes, err) ||
-	    read_payload(&in, fds[0], &vmlinux, err) ||
+	if (read_at(fds[0], 0, head, head_bytes, err) || read_payload(&in, fds[0], &vmlinux, err) ||
 	    kernel_unpack_write(head, head_bytes, vmlinux.data, vmlinux.len, fds[1], err))
 		return -1;
 	return wire_send(fd, 0, &body, err);

@@ -91,8 +91,8 @@ static int write_head(const char *head, size_t head_bytes, uint64_t body_bytes, 
 	put(own + OFF_XLOADFLAGS, 0, 2); /* entered in 32-bit mode, below 4 GiB */
 	put(own + OFF_PAYLOAD, 0, 8);
 	own[OFF_RELOCATABLE] = 0;
-	own[OFF_LOADFLAGS] = (char)((own[OFF_LOADFLAGS] & ~KASLR_FLAG) |
-				    (relocations ? KASLR_FLAG : 0));
+	own[OFF_LOADFLAGS] =
+		(char)((own[OFF_LOADFLAGS] & ~KASLR_FLAG) | (relocations ? KASLR_FLAG : 0));
 	return write_at(fd, 0, own, head_bytes, err);
 }
 
@@ -117,7 +117,8 @@ int kernel_unpack_write(const char *head, size_t head_bytes, const char *vmlinux
 		return -1;
 	uint64_t end = memory_end(&v), body_bytes = (end - ENTRY_ADDRESS + 15) / 16 * 16;
 	if (!end)
-		return err_set(err, ERR_INPUT, "its vmlinux is not made to lie where it is entered");
+		return err_set(err, ERR_INPUT,
+			       "its vmlinux is not made to lie where it is entered");
 	if (write_head(head, head_bytes, body_bytes, len > v.end, out_fd, err) ||
 	    write_entry(head, head_bytes, v.entry, out_fd, err))
 		return -1;

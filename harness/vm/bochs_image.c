@@ -167,8 +167,8 @@ static int add_part(int disk_fd, struct copies *copies, int fd, off_t from, uint
 	off_t end = at + (off_t)((len + SECTOR_BYTES - 1) / SECTOR_BYTES * SECTOR_BYTES);
 
 	copies->v[copies->n++] =
-		(struct copy){ (uint32_t)(at / SECTOR_BYTES),
-			       (uint32_t)((end - at) / SECTOR_BYTES), (uint32_t)address };
+		(struct copy){ (uint32_t)(at / SECTOR_BYTES), (uint32_t)((end - at) / SECTOR_BYTES),
+			       (uint32_t)address };
 	while (len) {
 		ssize_t n = sendfile(disk_fd, fd, &from, len);
 
@@ -196,9 +196,8 @@ static int add_kernel(int disk_fd, struct copies *copies, const struct kernel *k
 			return errno == ENXIO ? 0 : -1;
 		/* One copy is left for the initramfs; the last of these has all that is left. */
 		hole = copies->n + 2 < BOCHS_COPIES_MAX ? lseek(k->fd, data, SEEK_HOLE) : end;
-		if (hole < 0 ||
-		    add_part(disk_fd, copies, k->fd, data, (uint64_t)(hole - data),
-			     KERNEL_ADDRESS + (uint64_t)data - k->setup_bytes))
+		if (hole < 0 || add_part(disk_fd, copies, k->fd, data, (uint64_t)(hole - data),
+					 KERNEL_ADDRESS + (uint64_t)data - k->setup_bytes))
 			return -1;
 	}
 	return 0;
@@ -235,8 +234,7 @@ static int write_disk(const struct kernel *k, int initrd_fd, const struct bochs_
 	make_real(k, boot->cmdline, initrd, (uint64_t)st.st_size, real);
 	/* The first sector is for a partition table and boot code: there are none. */
 	copies->v[copies->n++] = (struct copy){ 1, REAL_BYTES / SECTOR_BYTES, REAL_ADDRESS };
-	if (pwrite(fd, real, REAL_BYTES, SECTOR_BYTES) != REAL_BYTES ||
-	    add_kernel(fd, copies, k) ||
+	if (pwrite(fd, real, REAL_BYTES, SECTOR_BYTES) != REAL_BYTES || add_kernel(fd, copies, k) ||
 	    add_part(fd, copies, initrd_fd, 0, (uint64_t)st.st_size, initrd))
 		return err_errno(err, ERR_HARNESS, "%s", path);
 	off_t end = lseek(fd, 0, SEEK_END);

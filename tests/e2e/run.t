@@ -9,6 +9,11 @@ left() {
 	pgrep -f "qemu-system-x86_64.*$T" >/dev/null
 }
 
+# A console up to the CPUs' start, without what differs from boot to boot.
+start_of() {
+	sed -n '/smp: Bringing up/q; s/^\[ *[0-9.]*\] //; /0x\|BogoMIPS\|MHz/!p' | tr -d '0-9'
+}
+
 run "$KVMREPRO" run --kernel "$kernel" --runs 10 --out "$T/ten"
 status_is 0 "ten runs of all reproducers: exit status 0"
 out_is "all runs: OK" "ten runs: the seeds' line"
@@ -62,6 +67,17 @@ status_is 125 "no init: exit status 125"
 out_like '^all runs: boot failed: kernel panic: VFS: Unable to mount root fs' \
 	"no init: the kernel's own reason"
 
+check "the host decompressed the kernel" \
+	test "$(jq -r .kernel.decompressed_by "$T/noinit/run.json")" = host
+run "$KVMREPRO" run --kernel "$kernel" --runs 1 --repro create-vm --alpha 0.5 --decompress guest \
+	--out "$T/packed"
+status_is 0 "--decompress guest: exit status 0"
+check "--decompress guest: in run.json" \
+	test "$(jq -r .kernel.decompressed_by "$T/packed/run.json")" = guest
+check "--decompress guest: what the kernel says of its start is the same but for addresses and times" \
+	cmp <(zcat "$T/ten/trial-000/console.log.gz" | start_of) \
+	<(zcat "$T/packed/trial-000/console.log.gz" | start_of)
+
 # What is not the kernel's is asked of one that boots in a third of the time.
 test_kernels lean
 lean=$(cat "$T/paths")
@@ -81,6 +97,10 @@ err_like '6 more clean runs would make it good' "and how many more it takes is s
 check "--format json prints run.json" cmp "$T/out" "$T/json/run.json"
 check "--cpu: in run.json and in the domain" test "$(jq -r .engine.cpu "$T/json/run.json")" = EPYC -a \
 	"$(grep -c "<cpu mode='custom'.*>EPYC<" "$T/json/domain.xml")" = 1
+run "$KVMREPRO" run --kernel "$lean" --runs 1 --repro create-vm --alpha 0.5 --append nokaslr \
+	--out "$T/nokaslr"
+check "nokaslr is the decompressor's to obey" \
+	test "$(jq -r .kernel.decompressed_by "$T/nokaslr/run.json")" = guest
 run "$KVMREPRO" run --kernel "$lean" --repro create-vm --cpu 486sx
 status_is 129 "--cpu: one that libvirt does not know: exit status 129"
 err_like "knows no CPU '486sx'" "--cpu: one that libvirt does not know: said"

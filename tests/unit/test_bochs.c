@@ -11,10 +11,13 @@
 #include "embed.h"
 #include "vm/bochs_image.h"
 #include "vm/bochs_log.h"
+#include "vm/bochs_rom.h"
 #include "vm/domain.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void test_config(void **state)
 {
@@ -164,8 +167,8 @@ static void test_boot(void **state)
 	assert_int_equal(fs_read(f->rom, 4096, &rom, ERR_HARNESS, &err), 0);
 	assert_int_equal(fs_read(f->disk, 1 << 24, &disk, ERR_HARNESS, &err), 0);
 
-	assert_int_equal(rom.len, 512);
-	assert_memory_equal(rom.data, "\x55\xaa\x01", 3);
+	assert_int_equal(rom.len, 1024);
+	assert_memory_equal(rom.data, "\x55\xaa\x02", 3);
 	for (size_t i = 0; i < rom.len; i++)
 		sum += (unsigned char)rom.data[i];
 	assert_int_equal(sum, 0);
@@ -194,6 +197,46 @@ static void test_boot(void **state)
 	assert_true(get32(real + 0x218) + INITRD_BYTES <= (NEEDED_MIB - 1) << 20);
 	assert_true(get32(real + 0x218) >= PREFERRED + INIT_BYTES);
 	assert_int_equal(get32(copies + 40), 0); /* no sectors: the last */
+}
+
+/* What is a hole in the kernel's file is not copied; however many there are, all else is. */
+static void test_boot_holes(void **state)
+{
+	enum {
+		STEP = 1 << 20,
+		PARTS = 60
+	};
+	const struct files *f = *state;
+	const struct bochs_boot boot = { f->kernel, f->initrd, "c", PARTS + 8 };
+	cleanup_buf struct buf disk = BUF_INIT, rom = BUF_INIT;
+	cleanup_fd int fd = open(f->kernel, O_RDWR | O_CLOEXEC);
+	struct err err;
+
+	for (unsigned i = 1; i <= PARTS; i++)
+		assert_int_equal(pwrite(fd, &i, sizeof(i), (off_t)i * STEP), sizeof(i));
+	assert_int_equal(bochs_image_write(&boot, f->disk, f->rom, &err), 0);
+	assert_int_equal(fs_read(f->rom, 4096, &rom, ERR_HARNESS, &err), 0);
+	assert_int_equal(fs_read(f->disk, 1 << 28, &disk, ERR_HARNESS, &err), 0);
+
+	const uint32_t end = 0x100000 - SETUP_BYTES + PARTS * STEP + sizeof(unsigned);
+	unsigned seen = 0, n = 0;
+	uint64_t copied = 0;
+	for (const char *c = rom.data + 448; get32(c + 4); c += 12, n++) {
+		uint32_t from = get32(c + 8), bytes = get32(c + 4) * 512;
+
+		if (from < 0x100000 || from >= end)
+			continue; /* real mode, initramfs */
+		copied += bytes;
+		for (unsigned i = 1; i <= PARTS; i++) {
+			uint32_t at = 0x100000 - SETUP_BYTES + i * STEP;
+
+			if (at >= from && at < from + bytes)
+				seen += get32(disk.data + (size_t)get32(c) * 512 + at - from) == i;
+		}
+	}
+	assert_int_equal(seen, PARTS);
+	assert_int_equal(n, BOCHS_COPIES_MAX);
+	assert_true(copied < (PARTS - BOCHS_COPIES_MAX + 6) * (uint64_t)STEP);
 }
 
 static void test_boot_refused(void **state)
@@ -247,6 +290,7 @@ int main(void)
 		cmocka_unit_test(test_log),
 		cmocka_unit_test(test_version),
 		cmocka_unit_test_setup_teardown(test_boot, make_files, remove_files),
+		cmocka_unit_test_setup_teardown(test_boot_holes, make_files, remove_files),
 		cmocka_unit_test_setup_teardown(test_boot_refused, make_files, remove_files),
 		cmocka_unit_test_setup_teardown(test_boot_setup_too_long, make_files, remove_files),
 	};

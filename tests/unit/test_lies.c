@@ -77,14 +77,14 @@ static char *answer(const struct buf *body)
 
 struct image_words {
 	const char *release, *version, *sha256;
-	uint64_t size_off, protocol, offset, bytes;
+	uint64_t size_off, protocol, setup, offset, bytes;
 };
 
-static const struct image_words true_image = { "6.1.0", "6.1.0 #1", HASH, 0, 0x20f, 10, 20 };
+static const struct image_words true_image = { "6.1.0", "6.1.0 #1", HASH, 0, 0x20f, 10, 10, 20 };
 
 static void put_image(struct buf *body, const struct image_words *w)
 {
-	size_t fields = 7 * 8 + strlen(w->release) + strlen(w->version) + strlen(w->sha256);
+	size_t fields = 8 * 8 + strlen(w->release) + strlen(w->version) + strlen(w->sha256);
 
 	buf_clear(body);
 	wire_put_str(body, w->release);
@@ -92,6 +92,7 @@ static void put_image(struct buf *body, const struct image_words *w)
 	wire_put_u64(body, fields + w->size_off);
 	wire_put_str(body, w->sha256);
 	wire_put_u64(body, w->protocol);
+	wire_put_u64(body, w->setup);
 	wire_put_u64(body, w->offset);
 	wire_put_u64(body, w->bytes);
 }
@@ -112,18 +113,19 @@ static int image_answer(const struct image_words *w, struct err *err)
 static void test_images(void **state)
 {
 	static const struct image_words lies[] = {
-		{ "../../etc", "6.1.0 #1", HASH, 0, 0x20f, 10, 20 },
-		{ "6.1/0", "6.1.0 #1", HASH, 0, 0x20f, 10, 20 },
-		{ "", "6.1.0 #1", HASH, 0, 0x20f, 10, 20 },
-		{ "6.1.0", "6.1.0\033[31m", HASH, 0, 0x20f, 10, 20 },
-		{ "6.1.0", "6.1.0 #1", "../" HASH, 0, 0x20f, 10, 20 },
-		{ "6.1.0", "6.1.0 #1", "0", 0, 0x20f, 10, 20 },
-		{ "6.1.0", "6.1.0 #1", HASH, 1, 0x20f, 10, 20 },
-		{ "6.1.0", "6.1.0 #1", HASH, (uint64_t)-1, 0x20f, 10, 20 },
-		{ "6.1.0", "6.1.0 #1", HASH, 0, 0x10000, 10, 20 },
-		{ "6.1.0", "6.1.0 #1", HASH, 0, 0x20f, 1000, 0 },
-		{ "6.1.0", "6.1.0 #1", HASH, 0, 0x20f, 10, 1000 },
-		{ "6.1.0", "6.1.0 #1", HASH, 0, 0x20f, 10, (uint64_t)-10 },
+		{ "../../etc", "6.1.0 #1", HASH, 0, 0x20f, 10, 10, 20 },
+		{ "6.1/0", "6.1.0 #1", HASH, 0, 0x20f, 10, 10, 20 },
+		{ "", "6.1.0 #1", HASH, 0, 0x20f, 10, 10, 20 },
+		{ "6.1.0", "6.1.0\033[31m", HASH, 0, 0x20f, 10, 10, 20 },
+		{ "6.1.0", "6.1.0 #1", "../" HASH, 0, 0x20f, 10, 10, 20 },
+		{ "6.1.0", "6.1.0 #1", "0", 0, 0x20f, 10, 10, 20 },
+		{ "6.1.0", "6.1.0 #1", HASH, 1, 0x20f, 10, 10, 20 },
+		{ "6.1.0", "6.1.0 #1", HASH, (uint64_t)-1, 0x20f, 10, 10, 20 },
+		{ "6.1.0", "6.1.0 #1", HASH, 0, 0x10000, 10, 10, 20 },
+		{ "6.1.0", "6.1.0 #1", HASH, 0, 0x20f, 1000, 10, 20 },
+		{ "6.1.0", "6.1.0 #1", HASH, 0, 0x20f, 10, 1000, 0 },
+		{ "6.1.0", "6.1.0 #1", HASH, 0, 0x20f, 10, 10, 1000 },
+		{ "6.1.0", "6.1.0 #1", HASH, 0, 0x20f, 10, 10, (uint64_t)-10 },
 	};
 	struct err err;
 
