@@ -9,9 +9,10 @@ left() {
 	pgrep -f "qemu-system-x86_64.*$T" >/dev/null
 }
 
-# A console up to the CPUs' start, without what differs from boot to boot.
+# The first lines of a console, before any time is measured: how the kernel was entered, and what
+# with. Without what the size of the initramfs makes differ.
 start_of() {
-	sed -n '/smp: Bringing up/q; s/^\[ *[0-9.]*\] //; /0x\|BogoMIPS\|MHz/!p' | tr -d '0-9'
+	sed -n '/SLUB:/q; s/^\[ *[0-9.]*\] //; /0x/!p' | tr -d '0-9'
 }
 
 run "$KVMREPRO" run --kernel "$kernel" --runs 10 --out "$T/ten"
@@ -74,9 +75,10 @@ run "$KVMREPRO" run --kernel "$kernel" --runs 1 --repro create-vm --alpha 0.5 --
 status_is 0 "--decompress guest: exit status 0"
 check "--decompress guest: in run.json" \
 	test "$(jq -r .kernel.decompressed_by "$T/packed/run.json")" = guest
-check "--decompress guest: what the kernel says of its start is the same but for addresses and times" \
-	cmp <(zcat "$T/ten/trial-000/console.log.gz" | start_of) \
-	<(zcat "$T/packed/trial-000/console.log.gz" | start_of)
+zcat "$T/ten/trial-000/console.log.gz" | start_of >"$T/start-host"
+zcat "$T/packed/trial-000/console.log.gz" | start_of >"$T/start-guest"
+check "the kernel's first words" test "$(wc -l <"$T/start-host")" -gt 40
+check "and they are the same whoever decompressed it" cmp "$T/start-host" "$T/start-guest"
 
 # What is not the kernel's is asked of one that boots in a third of the time.
 test_kernels lean
