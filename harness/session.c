@@ -213,15 +213,6 @@ int session_prepare(const struct session_options *options, struct session *sessi
 	return symbols_open(options->vmlinux, session->modules.dir, &session->symbols, err);
 }
 
-/* A payload that cannot be read is the kernel's own matter: it may boot. */
-static void sign_kernel(struct session *s, const struct kernel_image *copy)
-{
-	struct err err;
-
-	if (signature_cache_sign(copy, s->signature, &err))
-		log_verbose("no signature: %s", err.msg);
-}
-
 /* Have path hold what was read and hashed. */
 static int copy_image(const struct session *s, const char *path, struct err *err)
 {
@@ -237,6 +228,23 @@ static int copy_image(const struct session *s, const char *path, struct err *err
 	return 0;
 }
 
+/* From the copy; what is of no format that is known here may boot all the same. */
+static int decompress(const struct session_options *o, struct session *s, const char *path,
+		      struct err *err)
+{
+	if (!unpack_cache_make(&s->image, !o->connect, path, err)) {
+		s->decompressed = true;
+		return 0;
+	}
+	const struct err why = *err;
+	if (why.kind == ERR_INPUT)
+		return err_set(err, ERR_INPUT, "%s; --decompress guest boots it as it is", why.msg);
+	if (why.kind != ERR_UNSUPPORTED)
+		return -1;
+	log_verbose("the kernel decompresses itself: %s", why.msg);
+	return 0;
+}
+
 /*
  * What was read and hashed is what all trials boot: a file of ours, for the user may build the next
  * kernel in the meantime, and a libvirt daemon's QEMU may not be let into the user's directories.
@@ -244,27 +252,28 @@ static int copy_image(const struct session *s, const char *path, struct err *err
  */
 static int take_kernel(const struct session_options *o, struct session *s, struct err *err)
 {
-	cleanup_free char *packed = xasprintf("%s/bzImage", s->workdir);
 	cleanup_free char *unpacked = xasprintf("%s/kernel", s->workdir);
-	struct kernel_image image = s->image;
+	bool host = !o->guest_decompresses && s->engine != &engine_replay;
 	struct err why;
 
 	if (!s->image.path)
 		return 0;
-	bool ours = !o->guest_decompresses && s->engine != &engine_replay &&
-		    !kernel_unpack_heeds(s->cmdline);
-	s->decompressed = ours && !o->connect && signature_cache_find(&image, s->signature) &&
-			  unpack_cache_find(&image, unpacked);
-	if (!s->decompressed) {
-		if (copy_image(s, packed, err))
-			return -1;
-		image.path = packed;
-		sign_kernel(s, &image);
-		s->decompressed = ours && !unpack_cache_make(&image, !o->connect, unpacked, &why);
-		if (ours && !s->decompressed)
-			log_verbose("the kernel decompresses itself: %s", why.msg);
+	if (host && kernel_unpack_heeds(s->cmdline)) {
+		log_verbose(
+			"the kernel decompresses itself: nokaslr and no5lvl are for it to obey");
+		host = false;
 	}
-	s->kernel_file = steal(*(s->decompressed ? &unpacked : &packed));
+	s->decompressed = host && !o->connect && signature_cache_find(&s->image, s->signature) &&
+			  unpack_cache_find(&s->image, unpacked);
+	if (!s->decompressed) {
+		s->image.copy = xasprintf("%s/bzImage", s->workdir);
+		if (copy_image(s, s->image.copy, err) || (host && decompress(o, s, unpacked, err)))
+			return -1;
+		/* Without one it is a kernel like others. */
+		if (signature_cache_sign(&s->image, s->signature, &why))
+			log_verbose("no signature: %s", why.msg);
+	}
+	s->kernel_file = s->decompressed ? steal(unpacked) : xstrdup(s->image.copy);
 	return 0;
 }
 

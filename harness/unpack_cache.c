@@ -3,13 +3,19 @@
 
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "base/log.h"
+#include "base/sparse.h"
 #include "kernel/unpacked.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* Nobody writes to them. */
+#define FILE_MODE 0444
 
 static char *cache_dir(void)
 {
@@ -28,16 +34,62 @@ static char *cached_path(const char *dir, const struct kernel_image *image)
 	return xasprintf("%s/%s-%.16s", dir, image->sha256, version);
 }
 
+/* ---- copies, where a link cannot be ---- */
+
+static int copy_page(void *opaque, off_t at, const char *page, size_t len)
+{
+	return pwrite(*(int *)opaque, page, len, at) == (ssize_t)len ? 0 : -1;
+}
+
+/* Have the new file to hold what from does. */
+static int place(const char *from, const char *to)
+{
+	struct stat st;
+
+	if (!link(from, to))
+		return 0;
+	if (errno != EXDEV)
+		return -1;
+	cleanup_fd int in = open(from, O_RDONLY | O_CLOEXEC);
+	cleanup_fd int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
+	if (in < 0 || out < 0)
+		return -1;
+	if (!fstat(in, &st) && !ftruncate(out, st.st_size) && !sparse_pages(in, copy_page, &out) &&
+	    !fdatasync(out))
+		return 0;
+	unlink(to);
+	return -1;
+}
+
+/* ---- the cache ---- */
+
+/* What writes to a file changes its modification time, which these have set to none. */
+static bool is_as_written(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && !st.st_mtim.tv_sec && !st.st_mtim.tv_nsec;
+}
+
 bool unpack_cache_find(const struct kernel_image *image, const char *path)
 {
+	static const struct timespec used_now[] = { { .tv_nsec = UTIME_NOW },
+						    { .tv_nsec = UTIME_OMIT } };
 	cleanup_free char *dir = cache_dir();
 
 	if (!dir)
 		return false;
 	cleanup_free char *cached = cached_path(dir, image);
-	if (link(cached, path))
+	if (access(cached, F_OK))
 		return false;
-	utimensat(AT_FDCWD, cached, NULL, 0); /* used now */
+	if (!is_as_written(cached)) {
+		log_info("%s is not used, and taken away: it was written to", cached);
+		unlink(cached);
+		return false;
+	}
+	if (place(cached, path))
+		return false;
+	utimensat(AT_FDCWD, cached, used_now, 0);
 	return true;
 }
 
@@ -57,10 +109,10 @@ static size_t survey(const char *path, char **oldest)
 			continue;
 		n++;
 		if (*oldest &&
-		    (st.st_mtim.tv_sec > least.tv_sec ||
-		     (st.st_mtim.tv_sec == least.tv_sec && st.st_mtim.tv_nsec >= least.tv_nsec)))
+		    (st.st_atim.tv_sec > least.tv_sec ||
+		     (st.st_atim.tv_sec == least.tv_sec && st.st_atim.tv_nsec >= least.tv_nsec)))
 			continue;
-		least = st.st_mtim;
+		least = st.st_atim;
 		free(*oldest);
 		*oldest = xasprintf("%s/%s", path, e->d_name);
 	}
@@ -68,16 +120,20 @@ static size_t survey(const char *path, char **oldest)
 }
 
 /* It is in the cache whole, or not at all. */
-static void remember(const struct kernel_image *image, int fd, const char *path)
+static void remember(const struct kernel_image *image, const char *path)
 {
+	static const struct timespec never_written[] = { { .tv_nsec = UTIME_NOW }, { 0 } };
 	cleanup_free char *dir = cache_dir();
 	struct err ignored;
 
-	if (!dir || fs_mkdirs(dir, &ignored) || fdatasync(fd))
+	if (!dir || fs_mkdirs(dir, &ignored))
 		return;
 	cleanup_free char *cached = cached_path(dir, image);
-	if (link(path, cached))
-		return; /* there already, or another file system */
+	cleanup_free char *made = xasprintf("%s/new-%d", dir, (int)getpid());
+	unlink(made);
+	if (place(path, made) || utimensat(AT_FDCWD, made, never_written, 0) ||
+	    rename(made, cached))
+		unlink(made);
 	for (bool gone = true; gone;) {
 		cleanup_free char *oldest = NULL;
 
@@ -88,7 +144,7 @@ static void remember(const struct kernel_image *image, int fd, const char *path)
 int unpack_cache_make(const struct kernel_image *image, bool share, const char *path,
 		      struct err *err)
 {
-	cleanup_fd int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+	cleanup_fd int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
 
 	if (fd < 0)
 		return err_errno(err, ERR_HARNESS, "%s", path);
@@ -96,7 +152,7 @@ int unpack_cache_make(const struct kernel_image *image, bool share, const char *
 		unlink(path);
 		return -1;
 	}
-	if (share)
-		remember(image, fd, path);
+	if (share && !fdatasync(fd))
+		remember(image, path);
 	return 0;
 }

@@ -228,6 +228,7 @@ int kernel_image_read(int fd, const char *name, struct kernel_image *out, struct
 void kernel_image_free(struct kernel_image *image)
 {
 	free(image->path);
+	free(image->copy);
 	free(image->release);
 	free(image->version);
 	*image = (struct kernel_image){ 0 };

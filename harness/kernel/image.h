@@ -18,6 +18,7 @@
 
 struct kernel_image {
 	char *path;    /* absolute, symbolic links resolved */
+	char *copy;    /* where the same bytes are, to be read in path's stead; NULL: nowhere */
 	char *release; /* "6.1.0-50-cloud-amd64": what uname -r will say; safe as a file name */
 	char *version; /* the header's whole version string, printable ASCII, release first */
 	uint64_t size_bytes;

@@ -96,11 +96,11 @@ int kernel_payload_unpack(const void *payload, size_t len, struct buf *out, stru
 	}
 	const struct format *format = find_format(p, len);
 	if (!format || len <= SIZE_BYTES)
-		return err_set(err, ERR_INPUT,
+		return err_set(err, ERR_UNSUPPORTED,
 			       "its payload is of no known format (it begins with %02x %02x)",
 			       len > 0 ? p[0] : 0, len > 1 ? p[1] : 0);
 	if (format->filter < 0)
-		return err_set(err, ERR_INPUT,
+		return err_set(err, ERR_UNSUPPORTED,
 			       "its payload is compressed by %s, which is not supported; build it "
 			       "with another of CONFIG_KERNEL_GZIP, _XZ, _LZ4, ...",
 			       format->name);

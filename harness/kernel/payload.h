@@ -21,8 +21,9 @@
 /*
  * Decompress len bytes of payload into out, which must be empty: gzip, bzip2, xz, lzma, lz4, zstd,
  * or not compressed at all. What comes out is exactly as long as the payload says, and at most
- * KERNEL_PAYLOAD_BYTES; never more than that is held. ERR_INPUT, in words that go behind the
- * image's name, when it is damaged, too large, or of a format that is not supported (LZO).
+ * KERNEL_PAYLOAD_BYTES; never more than that is held. In words that go behind the image's
+ * name, ERR_INPUT when it is damaged or too large, ERR_UNSUPPORTED when its format is not known, or
+ * LZO.
  */
 int kernel_payload_unpack(const void *payload, size_t len, struct buf *out, struct err *err);
 

@@ -149,7 +149,7 @@ static int open_payload(const struct kernel_image *image, int *fd, struct err *e
 		return err_set(err, ERR_INPUT,
 			       "%s: its header names no payload (a kernel before 2.6.26)",
 			       image->path);
-	*fd = fs_open(image->path, ERR_INPUT, err);
+	*fd = fs_open(image->copy ? image->copy : image->path, ERR_INPUT, err);
 	return *fd < 0 ? -1 : 0;
 }
 
@@ -241,8 +241,10 @@ int kernel_image_sign(const struct kernel_image *image, char out[SIGNATURE_BYTES
 	if (open_payload(image, &fd, err))
 		return -1;
 	put_payload(&request, image);
-	if (cage_ask(READER_SIGNATURE, &fd, 1, &request, ANSWER_BYTES, &in, err) ||
-	    take_signature(&in, out, compiler, err))
-		return err_context(err, "%s", image->path);
-	return 0;
+	if (!cage_ask(READER_SIGNATURE, &fd, 1, &request, ANSWER_BYTES, &in, err) &&
+	    !take_signature(&in, out, compiler, err))
+		return 0;
+	if (err->kind == ERR_UNSUPPORTED)
+		err->kind = ERR_INPUT;
+	return err_context(err, "%s", image->path);
 }

@@ -267,8 +267,10 @@ int kernel_signature(char *vmlinux, size_t len, char out[SIGNATURE_BYTES], struc
 {
 	struct elf elf = { .data = vmlinux, .len = len };
 
-	if (vmlinux_read(vmlinux, len, &elf.vmlinux, err))
+	if (vmlinux_read(vmlinux, len, &elf.vmlinux, err)) {
+		err->kind = ERR_INPUT;
 		return -1;
+	}
 	for (size_t b = 0; b < sizeof(blanks) / sizeof(blanks[0]); b++)
 		for (size_t i = 0; i < elf.vmlinux.n; i++) {
 			const Elf64_Phdr *ph = &elf.vmlinux.loads[i];

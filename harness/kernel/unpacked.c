@@ -112,12 +112,13 @@ int kernel_unpack_write(const char *head, size_t head_bytes, const char *vmlinux
 	struct vmlinux v;
 
 	if (head_bytes < HEADER_END)
-		return err_set(err, ERR_INPUT, "its header is too old to say all that it takes");
+		return err_set(err, ERR_UNSUPPORTED,
+			       "its header is too old to say all that it takes");
 	if (vmlinux_read(vmlinux, len, &v, err))
 		return -1;
 	uint64_t end = memory_end(&v), body_bytes = (end - ENTRY_ADDRESS + 15) / 16 * 16;
 	if (!end)
-		return err_set(err, ERR_INPUT,
+		return err_set(err, ERR_UNSUPPORTED,
 			       "its vmlinux is not made to lie where it is entered");
 	if (write_head(head, head_bytes, body_bytes, len > v.end, out_fd, err) ||
 	    write_entry(head, head_bytes, v.entry, out_fd, err))

@@ -18,8 +18,8 @@
 
 #include <stdbool.h>
 
-/* Write the image, decompressed, into out_fd, an empty regular file. ERR_INPUT, with a line that
- * begins with the image's path, where that cannot be done: only its own decompressor can boot it.
+/* Write the image, decompressed, into out_fd, an empty regular file. Errors begin with the image's
+ * path: ERR_UNSUPPORTED where only its own decompressor can boot it, ERR_INPUT where it is damaged.
  */
 int kernel_unpack(const struct kernel_image *image, int out_fd, struct err *err);
 

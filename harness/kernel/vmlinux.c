@@ -57,7 +57,7 @@ int vmlinux_read(const char *data, size_t len, struct vmlinux *out, struct err *
 	memcpy(&head, data, sizeof(head));
 	if (memcmp(head.e_ident, ELFMAG, SELFMAG) || head.e_ident[EI_CLASS] != ELFCLASS64 ||
 	    head.e_ident[EI_DATA] != ELFDATA2LSB || head.e_machine != EM_X86_64)
-		return err_set(err, ERR_INPUT, "no x86-64 ELF file in its payload");
+		return err_set(err, ERR_UNSUPPORTED, "no x86-64 ELF file in its payload");
 	out->entry = head.e_entry;
 	reach(out, head.e_shoff <= len ? head.e_shoff + head.e_shnum * sizeof(Elf64_Shdr) : 0);
 	return read_segments(data, len, &head, out, err);

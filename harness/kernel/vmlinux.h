@@ -19,7 +19,8 @@ struct vmlinux {
 	uint64_t end; /* of all that its headers name: what follows is the list of relocations */
 };
 
-/* ERR_INPUT, in words that go behind the image's name, where data is no whole x86-64 ELF file. */
+/* In words that go behind the image's name, ERR_UNSUPPORTED where data is no x86-64 ELF file, and
+ * ERR_INPUT where it is not whole. */
 int vmlinux_read(const char *data, size_t len, struct vmlinux *out, struct err *err);
 
 #endif

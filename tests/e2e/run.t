@@ -80,6 +80,13 @@ zcat "$T/packed/trial-000/console.log.gz" | start_of >"$T/start-guest"
 check "the kernel's first words" test "$(wc -l <"$T/start-host")" -gt 40
 check "and they are the same whoever decompressed it" cmp "$T/start-host" "$T/start-guest"
 
+cp "$kernel" "$T/damaged"
+dd if=/dev/zero of="$T/damaged" bs=1 seek=3500000 count=64 conv=notrunc status=none
+run "$KVMREPRO" run --kernel "$T/damaged" --runs 1 --repro create-vm --out "$T/none"
+status_is 129 "a damaged payload: exit status 129"
+err_like "^kvmrepro: $T/damaged: damaged: its .*; --decompress guest boots it as it is$" \
+	"a damaged payload: said of the file"
+
 # What is not the kernel's is asked of one that boots in a third of the time.
 test_kernels lean
 lean=$(cat "$T/paths")

@@ -102,17 +102,22 @@ static void assert_plain(const struct buf *payload)
 	assert_memory_equal(out.data, plain, PLAIN_BYTES);
 }
 
-static void assert_refused(const char *data, size_t len, const char *why)
+static void assert_refused_as(enum err_kind kind, const char *data, size_t len, const char *why)
 {
 	cleanup_buf struct buf out = BUF_INIT;
 	struct err err;
 
 	assert_int_equal(kernel_payload_unpack(data, len, &out, &err), -1);
-	assert_int_equal(err.kind, ERR_INPUT);
+	assert_int_equal(err.kind, kind);
 	assert_int_equal(out.len, 0);
 	if (!strstr(err.msg, why))
 		fail_msg("'%s' lacks '%s'", err.msg, why);
 	assert_null(strchr(err.msg, '\n'));
+}
+
+static void assert_refused(const char *data, size_t len, const char *why)
+{
+	assert_refused_as(ERR_INPUT, data, len, why);
 }
 
 static int (*const filters[])(struct archive *) = {
@@ -190,11 +195,12 @@ static void test_bomb(void **state)
 static void test_unknown(void **state)
 {
 	(void)state;
-	assert_refused("", 0, "of no known format");
-	assert_refused("\x1f", 1, "of no known format");
-	assert_refused("\x1f\x8b\x08", 3, "of no known format");
-	assert_refused("kernel of another kind", 22, "it begins with 6b 65");
-	assert_refused("\x89LZO\0\r\n\x1a\n....", 13, "compressed by LZO, which is not supported");
+	assert_refused_as(ERR_UNSUPPORTED, "", 0, "of no known format");
+	assert_refused_as(ERR_UNSUPPORTED, "\x1f", 1, "of no known format");
+	assert_refused_as(ERR_UNSUPPORTED, "\x1f\x8b\x08", 3, "of no known format");
+	assert_refused_as(ERR_UNSUPPORTED, "kernel of another kind", 22, "it begins with 6b 65");
+	assert_refused_as(ERR_UNSUPPORTED, "\x89LZO\0\r\n\x1a\n....", 13,
+			  "compressed by LZO, which is not supported");
 }
 
 int main(void)

@@ -196,14 +196,18 @@ static void test_refused(void **state)
 	static const struct {
 		size_t segment;
 		uint64_t paddr, filesz, memsz, entry;
+		enum err_kind kind;
 		const char *why;
 	} rows[] = {
-		{ 0, TEXT, TEXT_BYTES, TEXT_BYTES, TEXT + TEXT_BYTES, "where it is entered" },
-		{ 0, ENTRY_ADDRESS, TEXT_BYTES, TEXT_BYTES, ENTRY_ADDRESS, "where it is entered" },
-		{ 1, 1ULL << 31, DATA_BYTES, DATA_MEMORY, TEXT, "where it is entered" },
-		{ 1, DATA, DATA_BYTES, 1ULL << 31, TEXT, "where it is entered" },
-		{ 1, DATA, DATA_BYTES, 1, TEXT, "where it is entered" },
-		{ 1, DATA, 1ULL << 40, 1ULL << 40, TEXT, "ends too early" },
+		{ 0, TEXT, TEXT_BYTES, TEXT_BYTES, TEXT + TEXT_BYTES, ERR_UNSUPPORTED,
+		  "where it is entered" },
+		{ 0, ENTRY_ADDRESS, TEXT_BYTES, TEXT_BYTES, ENTRY_ADDRESS, ERR_UNSUPPORTED,
+		  "where it is entered" },
+		{ 1, 1ULL << 31, DATA_BYTES, DATA_MEMORY, TEXT, ERR_UNSUPPORTED,
+		  "where it is entered" },
+		{ 1, DATA, DATA_BYTES, 1ULL << 31, TEXT, ERR_UNSUPPORTED, "where it is entered" },
+		{ 1, DATA, DATA_BYTES, 1, TEXT, ERR_UNSUPPORTED, "where it is entered" },
+		{ 1, DATA, 1ULL << 40, 1ULL << 40, TEXT, ERR_INPUT, "ends too early" },
 	};
 	cleanup_buf struct buf vmlinux = BUF_INIT, out = BUF_INIT;
 	char head[HEAD_BYTES];
@@ -219,7 +223,7 @@ static void test_refused(void **state)
 		ph->p_memsz = rows[i].memsz;
 		((Elf64_Ehdr *)vmlinux.data)->e_entry = rows[i].entry;
 		assert_int_equal(write_unpacked(head, sizeof(head), &vmlinux, &out, &err), -1);
-		assert_int_equal(err.kind, ERR_INPUT);
+		assert_int_equal(err.kind, rows[i].kind);
 		if (!strstr(err.msg, rows[i].why))
 			fail_msg("row %zu: '%s'", i, err.msg);
 	}
@@ -268,6 +272,13 @@ static uint64_t inode(const char *path)
 	return st.st_ino;
 }
 
+static void use_at(const char *path, time_t when)
+{
+	const struct timespec times[] = { { .tv_sec = when }, { .tv_nsec = UTIME_OMIT } };
+
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
 static void test_remembered(void **state)
 {
 	cleanup_free char *made = xasprintf("%s/made", dir), *found = xasprintf("%s/found", dir);
@@ -284,20 +295,37 @@ static void test_remembered(void **state)
 	assert_true(unpack_cache_find(&image, found));
 	assert_int_equal(inode(made), inode(found));
 	assert_int_equal(unlink(made), 0);
-	assert_int_equal(unlink(found), 0);
 
-	/* Eight others, with the first in use once more after the first of them: that one goes. */
+	/* One that was written to, though nobody may, is found out and taken away. */
+	int fd = open(found, O_WRONLY | O_CLOEXEC);
+	if (fd < 0) { /* not as root */
+		assert_int_equal(chmod(found, 0600), 0);
+		fd = open(found, O_WRONLY | O_CLOEXEC);
+	}
+	assert_int_equal(pwrite(fd, "x", 1, 0x1000), 1);
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(unlink(found), 0);
+	assert_false(unpack_cache_find(&image, found));
+	assert_int_equal(unpack_cache_make(&image, true, made, &err), 0);
+	assert_true(unpack_cache_find(&image, found));
+	assert_int_equal(unlink(made), 0);
+
+	/* Eight others; the first was used long ago, and is once more; the second was a little
+	 * later. */
 	for (unsigned i = 1; i <= UNPACK_CACHE_FILES; i++) {
 		struct kernel_image other;
 
 		make_image(i, &other);
 		assert_int_equal(unpack_cache_make(&other, true, made, &err), 0);
-		assert_int_equal(unlink(made), 0);
-		kernel_image_free(&other);
 		if (i == 1) {
+			use_at(found, 5);
+			assert_int_equal(unlink(found), 0);
+			use_at(made, 10);
 			assert_true(unpack_cache_find(&image, found));
 			assert_int_equal(unlink(found), 0);
 		}
+		assert_int_equal(unlink(made), 0);
+		kernel_image_free(&other);
 	}
 	assert_true(unpack_cache_find(&image, found));
 	kernel_image_free(&image);
@@ -305,6 +333,37 @@ static void test_remembered(void **state)
 	assert_int_equal(unlink(found), 0);
 	assert_false(unpack_cache_find(&image, found));
 	assert_int_not_equal(access(found, F_OK), 0);
+	kernel_image_free(&image);
+}
+
+/* On another file system than the cache's, a copy; and what is made there is remembered. */
+static void test_elsewhere(void **state)
+{
+	static const char *const there[] = { "/dev/shm", "/run", "/tmp", "/" };
+	cleanup_buf struct buf made = BUF_INIT, found = BUF_INIT;
+	cleanup_free char *here = xasprintf("%s/here", dir);
+	struct kernel_image image;
+	struct stat a, b;
+	struct err err;
+	size_t i = 0;
+
+	(void)state;
+	assert_int_equal(stat(dir, &a), 0);
+	while (i < 4 && (stat(there[i], &b) || a.st_dev == b.st_dev || access(there[i], W_OK)))
+		i++;
+	if (i == 4)
+		skip();
+	cleanup_free char *path = xasprintf("%s/kvmrepro-test-unpacked.%d", there[i], getpid());
+	make_image(200, &image);
+	assert_int_equal(unpack_cache_make(&image, true, path, &err), 0);
+	assert_int_equal(fs_read(path, 64 << 20, &made, ERR_HARNESS, &err), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_true(unpack_cache_find(&image, here));
+	assert_true(unpack_cache_find(&image, path));
+	assert_int_equal(fs_read(path, 64 << 20, &found, ERR_HARNESS, &err), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(made.len, found.len);
+	assert_memory_equal(made.data, found.data, made.len);
 	kernel_image_free(&image);
 }
 
@@ -317,13 +376,16 @@ static void test_damaged(void **state)
 
 	(void)state;
 	make_image(100, &image);
-	image.payload_offset += 2;
-	image.payload_bytes -= 2;
+	image.payload_bytes -= DATA_BYTES;
 	assert_int_equal(unpack_cache_make(&image, true, made, &err), -1);
 	assert_int_equal(err.kind, ERR_INPUT);
 	assert_ptr_equal(strstr(err.msg, image.path), err.msg);
-	assert_non_null(strstr(err.msg, "no known format"));
+	assert_non_null(strstr(err.msg, "ends too early"));
 	assert_int_not_equal(access(made, F_OK), 0);
+	image.payload_offset += 2;
+	assert_int_equal(unpack_cache_make(&image, true, made, &err), -1);
+	assert_int_equal(err.kind, ERR_UNSUPPORTED);
+	assert_non_null(strstr(err.msg, "no known format"));
 	image.payload_bytes = 0;
 	assert_int_equal(unpack_cache_make(&image, true, made, &err), -1);
 	assert_non_null(strstr(err.msg, "names no payload"));
@@ -333,9 +395,10 @@ static void test_damaged(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_layout),  cmocka_unit_test(test_page_tables),
-		cmocka_unit_test(test_refused), cmocka_unit_test(test_heeds),
-		cmocka_unit_test(test_damaged), cmocka_unit_test(test_remembered),
+		cmocka_unit_test(test_layout),     cmocka_unit_test(test_page_tables),
+		cmocka_unit_test(test_refused),    cmocka_unit_test(test_heeds),
+		cmocka_unit_test(test_damaged),    cmocka_unit_test(test_elsewhere),
+		cmocka_unit_test(test_remembered),
 	};
 
 	return cmocka_run_group_tests_name("unpacked", tests, make_dir, remove_dir);
