@@ -314,7 +314,7 @@ static int tell_end(struct cage *cage, struct err *err)
  * host offers, are none of its business. */
 static int told_error(struct cage *cage, struct wire *in, struct err *err)
 {
-	enum err_kind kind = (enum err_kind)wire_u64(in, ERR_UNSUPPORTED);
+	enum err_kind kind = (enum err_kind)wire_u64(in, ERR_INPUT);
 	cleanup_free char *msg = wire_str(in, ERR_MSG_BYTES - 1);
 
 	cage->told = wire_ok(in);

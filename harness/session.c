@@ -16,6 +16,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /*
  * console: the one that is read; at 115200 baud, because some emulators model the line's speed.
@@ -213,16 +214,15 @@ int session_prepare(const struct session_options *options, struct session *sessi
 	return symbols_open(options->vmlinux, session->modules.dir, &session->symbols, err);
 }
 
-/* Have path hold what was read and hashed. */
-static int copy_image(const struct session *s, const char *path, struct err *err)
+/* The bytes that were read and hashed; a reader's word alone is not taken for what is remembered
+ * under their hash. */
+static int read_image(const struct session *s, struct buf *bytes, struct err *err)
 {
-	cleanup_buf struct buf bytes = BUF_INIT;
 	char sha256[SHA256_HEX_BYTES];
 
-	if (fs_read(s->image.path, KERNEL_IMAGE_BYTES, &bytes, ERR_INPUT, err) ||
-	    fs_write_scratch(path, bytes.data, bytes.len, err))
+	if (fs_read(s->image.path, KERNEL_IMAGE_BYTES, bytes, ERR_INPUT, err))
 		return -1;
-	sha256_hex(bytes.data, bytes.len, sha256);
+	sha256_hex(bytes->data, bytes->len, sha256);
 	if (strcmp(sha256, s->image.sha256) != 0)
 		return err_set(err, ERR_INPUT, "%s: changed while it was read", s->image.path);
 	return 0;
@@ -254,10 +254,13 @@ static int take_kernel(const struct session_options *o, struct session *s, struc
 {
 	cleanup_free char *unpacked = xasprintf("%s/kernel", s->workdir);
 	bool host = !o->guest_decompresses && s->engine != &engine_replay;
+	cleanup_buf struct buf bytes = BUF_INIT;
 	struct err why;
 
 	if (!s->image.path)
 		return 0;
+	if (read_image(s, &bytes, err))
+		return -1;
 	if (host && kernel_unpack_heeds(s->cmdline)) {
 		log_verbose(
 			"the kernel decompresses itself: nokaslr and no5lvl are for it to obey");
@@ -267,11 +270,16 @@ static int take_kernel(const struct session_options *o, struct session *s, struc
 			  unpack_cache_find(&s->image, unpacked);
 	if (!s->decompressed) {
 		s->image.copy = xasprintf("%s/bzImage", s->workdir);
-		if (copy_image(s, s->image.copy, err) || (host && decompress(o, s, unpacked, err)))
+		if (fs_write_scratch(s->image.copy, bytes.data, bytes.len, err) ||
+		    (host && decompress(o, s, unpacked, err)))
 			return -1;
 		/* Without one it is a kernel like others. */
 		if (signature_cache_sign(&s->image, s->signature, &why))
 			log_verbose("no signature: %s", why.msg);
+	}
+	if (s->decompressed && s->image.copy) {
+		unlink(s->image.copy);
+		free(steal(s->image.copy));
 	}
 	s->kernel_file = s->decompressed ? steal(unpacked) : xstrdup(s->image.copy);
 	return 0;

@@ -95,7 +95,7 @@ int session_open_engine(const struct session_options *options, const struct stor
 int session_join_engine(const struct session_options *options, struct session *session,
 			struct session *host, unsigned index, unsigned count, struct err *err);
 
-/* Text that is the same if the same bytes are booted; the caller frees it. */
+/* Text that is another one if other bytes are booted; the caller frees it. */
 char *session_kernel_key(const struct session *session);
 
 /* Close and remove all. */

@@ -4,23 +4,19 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "program.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define CACHE_BYTES ((size_t)1 << 20)
 
 /* The beginning of the kernel's line. NULL: there can be no cache. */
 static char *line_head(const struct kernel_image *image)
 {
-	struct stat st;
+	cleanup_free char *program = program_id();
 
-	if (stat("/proc/self/exe", &st))
-		return NULL;
-	return xasprintf("%llx-%llx-%llx-%llx.%09ld %s ", (unsigned long long)st.st_dev,
-			 (unsigned long long)st.st_ino, (unsigned long long)st.st_size,
-			 (unsigned long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, image->sha256);
+	return program ? xasprintf("%s %s ", program, image->sha256) : NULL;
 }
 
 /* The signature behind that head, if it is one. */
@@ -54,34 +50,36 @@ static const char *newest(const struct buf *text)
 	return p;
 }
 
-static char *cache_path(void)
+static char *cache_dir(void)
 {
-	cleanup_free char *base = NULL;
+	char *base;
 	struct err ignored;
 
-	if (fs_xdg("XDG_CACHE_HOME", ".cache", &base, &ignored) || fs_mkdirs(base, &ignored))
-		return NULL;
-	return xasprintf("%s/signatures", base);
+	return fs_xdg("XDG_CACHE_HOME", ".cache", &base, &ignored) ? NULL : base;
 }
 
 bool signature_cache_find(const struct kernel_image *image, char out[SIGNATURE_BYTES])
 {
-	cleanup_free char *path = cache_path(), *head = line_head(image);
+	cleanup_free char *dir = cache_dir(), *head = line_head(image);
 	cleanup_buf struct buf text = BUF_INIT;
 	struct err ignored;
 
-	return head && path && !fs_read(path, CACHE_BYTES, &text, ERR_HARNESS, &ignored) &&
+	if (!dir || !head)
+		return false;
+	cleanup_free char *path = xasprintf("%s/signatures", dir);
+	return !fs_read(path, CACHE_BYTES, &text, ERR_HARNESS, &ignored) &&
 	       find(text.data, head, out);
 }
 
 static void remember(const struct kernel_image *image, const char *signature)
 {
-	cleanup_free char *path = cache_path(), *head = line_head(image);
+	cleanup_free char *dir = cache_dir(), *head = line_head(image);
 	cleanup_buf struct buf text = BUF_INIT;
 	struct err ignored;
 
-	if (!head || !path)
+	if (!dir || !head || fs_mkdirs(dir, &ignored))
 		return;
+	cleanup_free char *path = xasprintf("%s/signatures", dir);
 	fs_read(path, CACHE_BYTES, &text, ERR_HARNESS, &ignored);
 	buf_addf(&text, "%s%s\n", head, signature);
 	const char *keep = newest(&text);

@@ -6,11 +6,14 @@
 #include "base/log.h"
 #include "base/sparse.h"
 #include "kernel/unpacked.h"
+#include "program.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,12 +29,12 @@ static char *cache_dir(void)
 								   : xasprintf("%s/unpacked", base);
 }
 
+/* NULL: there can be no cache. */
 static char *cached_path(const char *dir, const struct kernel_image *image)
 {
-	char version[SHA256_HEX_BYTES];
+	cleanup_free char *program = program_id();
 
-	kernel_unpack_version(version);
-	return xasprintf("%s/%s-%.16s", dir, image->sha256, version);
+	return dir && program ? xasprintf("%s/%s-%s", dir, image->sha256, program) : NULL;
 }
 
 /* ---- copies, where a link cannot be ---- */
@@ -41,8 +44,8 @@ static int copy_page(void *opaque, off_t at, const char *page, size_t len)
 	return pwrite(*(int *)opaque, page, len, at) == (ssize_t)len ? 0 : -1;
 }
 
-/* Have the new file to hold what from does. */
-static int place(const char *from, const char *to)
+/* Have the new file to hold what from does; it lasts if it is synced. */
+static int place(const char *from, const char *to, bool synced)
 {
 	struct stat st;
 
@@ -55,7 +58,7 @@ static int place(const char *from, const char *to)
 	if (in < 0 || out < 0)
 		return -1;
 	if (!fstat(in, &st) && !ftruncate(out, st.st_size) && !sparse_pages(in, copy_page, &out) &&
-	    !fdatasync(out))
+	    (!synced || !fdatasync(out)) && !fchmod(out, FILE_MODE))
 		return 0;
 	unlink(to);
 	return -1;
@@ -63,31 +66,22 @@ static int place(const char *from, const char *to)
 
 /* ---- the cache ---- */
 
-/* What writes to a file changes its modification time, which these have set to none. */
-static bool is_as_written(const char *path)
-{
-	struct stat st;
-
-	return !stat(path, &st) && !st.st_mtim.tv_sec && !st.st_mtim.tv_nsec;
-}
-
 bool unpack_cache_find(const struct kernel_image *image, const char *path)
 {
 	static const struct timespec used_now[] = { { .tv_nsec = UTIME_NOW },
 						    { .tv_nsec = UTIME_OMIT } };
-	cleanup_free char *dir = cache_dir();
+	cleanup_free char *dir = cache_dir(), *cached = cached_path(dir, image);
+	struct stat st;
 
-	if (!dir)
+	if (!cached || stat(cached, &st))
 		return false;
-	cleanup_free char *cached = cached_path(dir, image);
-	if (access(cached, F_OK))
-		return false;
-	if (!is_as_written(cached)) {
+	/* What writes to a file sets this, and these have never been written to. */
+	if (st.st_mtim.tv_sec || st.st_mtim.tv_nsec) {
 		log_info("%s is not used, and taken away: it was written to", cached);
 		unlink(cached);
 		return false;
 	}
-	if (place(cached, path))
+	if (place(cached, path, false))
 		return false;
 	utimensat(AT_FDCWD, cached, used_now, 0);
 	return true;
@@ -123,16 +117,17 @@ static size_t survey(const char *path, char **oldest)
 static void remember(const struct kernel_image *image, const char *path)
 {
 	static const struct timespec never_written[] = { { .tv_nsec = UTIME_NOW }, { 0 } };
-	cleanup_free char *dir = cache_dir();
+	cleanup_free char *dir = cache_dir(), *cached = cached_path(dir, image);
 	struct err ignored;
+	uint64_t unique;
 
-	if (!dir || fs_mkdirs(dir, &ignored))
+	if (!cached || fs_mkdirs(dir, &ignored) ||
+	    getrandom(&unique, sizeof(unique), 0) != sizeof(unique))
 		return;
-	cleanup_free char *cached = cached_path(dir, image);
-	cleanup_free char *made = xasprintf("%s/new-%d", dir, (int)getpid());
-	unlink(made);
-	if (place(path, made) || utimensat(AT_FDCWD, made, never_written, 0) ||
-	    rename(made, cached))
+	cleanup_free char *made = xasprintf("%s/new-%016" PRIx64, dir, unique);
+	if (place(path, made, true))
+		return;
+	if (utimensat(AT_FDCWD, made, never_written, 0) || rename(made, cached))
 		unlink(made);
 	for (bool gone = true; gone;) {
 		cleanup_free char *oldest = NULL;
@@ -146,13 +141,16 @@ int unpack_cache_make(const struct kernel_image *image, bool share, const char *
 {
 	cleanup_fd int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
 
-	if (fd < 0)
+	if (fd < 0 || fchmod(fd, FILE_MODE))
 		return err_errno(err, ERR_HARNESS, "%s", path);
 	if (kernel_unpack(image, fd, err)) {
 		unlink(path);
 		return -1;
 	}
-	if (share && !fdatasync(fd))
+	/* Some file systems find only now that they are full. */
+	if (share && fdatasync(fd))
+		return err_errno(err, ERR_HARNESS, "%s", path);
+	if (share)
 		remember(image, path);
 	return 0;
 }

@@ -65,7 +65,8 @@ static int unpack(const struct format *format, const void *payload, size_t len, 
 	if (!a)
 		return err_set(err, ERR_HARNESS, "libarchive cannot start");
 	if (archive_read_support_format_raw(a) || archive_read_append_filter(a, format->filter))
-		return err_set(err, ERR_HARNESS, "this libarchive cannot read %s", format->name);
+		return err_set(err, ERR_UNSUPPORTED, "this libarchive cannot read %s",
+			       format->name);
 	if (archive_read_open_memory(a, payload, len) || archive_read_next_header(a, &entry))
 		return damaged(a, format, err);
 	while ((rc = archive_read_data_block(a, &block, &n, &offset)) == ARCHIVE_OK) {

@@ -146,7 +146,7 @@ static int read_payload(struct wire *in, int fd, struct buf *out, struct err *er
 static int open_payload(const struct kernel_image *image, int *fd, struct err *err)
 {
 	if (!image->payload_bytes)
-		return err_set(err, ERR_INPUT,
+		return err_set(err, ERR_UNSUPPORTED,
 			       "%s: its header names no payload (a kernel before 2.6.26)",
 			       image->path);
 	*fd = fs_open(image->copy ? image->copy : image->path, ERR_INPUT, err);
@@ -155,18 +155,31 @@ static int open_payload(const struct kernel_image *image, int *fd, struct err *e
 
 /* ---- decompressed on the host ---- */
 
+static int unpack(struct wire *in, const int *fds, struct err *err)
+{
+	cleanup_buf struct buf vmlinux = BUF_INIT;
+	uint64_t head_bytes = wire_u64(in, SETUP_BYTES);
+	cleanup_free char *head = xcalloc(1, head_bytes);
+
+	if (read_at(fds[0], 0, head, head_bytes, err) || read_payload(in, fds[0], &vmlinux, err))
+		return -1;
+	return kernel_unpack_write(head, head_bytes, vmlinux.data, vmlinux.len, fds[1], err);
+}
+
+/* The answer: whether it was done, and if not so, why it cannot be. */
 int kernel_unpack_serve(int fd, const int *fds, struct err *err)
 {
-	cleanup_buf struct buf body = BUF_INIT, vmlinux = BUF_INIT;
+	cleanup_buf struct buf body = BUF_INIT;
 	cleanup_wire struct wire in = WIRE_INIT;
 
 	if (cage_hear(fd, &in, err))
 		return -1;
-	uint64_t head_bytes = wire_u64(&in, SETUP_BYTES);
-	cleanup_free char *head = xcalloc(1, head_bytes);
-	if (read_at(fds[0], 0, head, head_bytes, err) || read_payload(&in, fds[0], &vmlinux, err) ||
-	    kernel_unpack_write(head, head_bytes, vmlinux.data, vmlinux.len, fds[1], err))
+	int rc = unpack(&in, fds, err);
+	if (rc && err->kind != ERR_UNSUPPORTED)
 		return -1;
+	wire_put_u64(&body, !rc);
+	if (rc)
+		wire_put_str(&body, err->msg);
 	return wire_send(fd, 0, &body, err);
 }
 
@@ -182,7 +195,11 @@ int kernel_unpack(const struct kernel_image *image, int out_fd, struct err *err)
 	put_payload(&request, image);
 	if (cage_ask(READER_UNPACK, (int[]){ fd, out_fd }, 2, &request, ANSWER_BYTES, &in, err))
 		return err_context(err, "%s", image->path);
-	return wire_ok(&in) ? 0 : cage_bad(READER_UNPACK, err);
+	bool done = wire_bool(&in);
+	cleanup_free char *why = done ? NULL : wire_str(&in, ERR_MSG_BYTES - 1);
+	if (!wire_ok(&in))
+		return cage_bad(READER_UNPACK, err);
+	return done ? 0 : err_set(err, ERR_UNSUPPORTED, "%s: %s", image->path, why);
 }
 
 /* ---- the signature ---- */
@@ -197,8 +214,10 @@ int kernel_sign_serve(int fd, const int *fds, struct err *err)
 
 	if (cage_hear(fd, &in, err))
 		return -1;
-	if (read_payload(&in, fds[0], &vmlinux, err))
+	if (read_payload(&in, fds[0], &vmlinux, err)) {
+		err->kind = ERR_INPUT;
 		return -1;
+	}
 	cleanup_free char *compiler = kernel_compiler(vmlinux.data, vmlinux.len);
 	wire_put_str(&body, compiler);
 	if (kernel_signature(vmlinux.data, vmlinux.len, signature, &why)) {
@@ -238,13 +257,13 @@ int kernel_image_sign(const struct kernel_image *image, char out[SIGNATURE_BYTES
 	*out = '\0';
 	if (compiler)
 		*compiler = NULL;
-	if (open_payload(image, &fd, err))
-		return -1;
-	put_payload(&request, image);
-	if (!cage_ask(READER_SIGNATURE, &fd, 1, &request, ANSWER_BYTES, &in, err) &&
-	    !take_signature(&in, out, compiler, err))
-		return 0;
-	if (err->kind == ERR_UNSUPPORTED)
+	if (open_payload(image, &fd, err)) {
 		err->kind = ERR_INPUT;
-	return err_context(err, "%s", image->path);
+		return -1;
+	}
+	put_payload(&request, image);
+	if (cage_ask(READER_SIGNATURE, &fd, 1, &request, ANSWER_BYTES, &in, err) ||
+	    take_signature(&in, out, compiler, err))
+		return err_context(err, "%s", image->path);
+	return 0;
 }

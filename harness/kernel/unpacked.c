@@ -19,22 +19,27 @@
 #include <unistd.h>
 
 enum {
-	OFF_SYSSIZE = 0x1f4, /* in units of 16 bytes */
+	OFF_SYSSIZE = 0x1f4,  /* in units of 16 bytes */
+	OFF_PROTOCOL = 0x206, /* minor, major */
 	OFF_LOADFLAGS = 0x211,
+	OFF_CODE32_START = 0x214,
 	OFF_RELOCATABLE = 0x234,
 	OFF_XLOADFLAGS = 0x236,
-	OFF_PAYLOAD = 0x248, /* offset and length */
-	OFF_INIT_SIZE = 0x260,
-	HEADER_END = 0x264,
+	OFF_PAYLOAD = 0x248,     /* offset and length */
+	OFF_KERNEL_INFO = 0x268, /* from the beginning of the part that is replaced */
+	HEADER_END = 0x26c,
+
+	PROTOCOL_KERNEL_INFO = 0x0f, /* 2.15 */
 
 	KASLR_FLAG = 1 << 1,
+	XLF_5LEVEL = 1 << 5,
 	XLF_5LEVEL_ENABLED = 1 << 6,
 };
 
 /* Another one for each change of what is written here. */
 #define LAYOUT "kvmrepro unpacked kernel 1"
 
-/* Of memory; the page tables reach farther, a VM's memory may not. */
+/* What the kernel takes of memory must end below it: a VM has little more by default. */
 #define HIGHEST_ADDRESS (1ULL << 30)
 
 static void put(char *p, uint64_t value, int bytes)
@@ -53,7 +58,7 @@ static uint64_t memory_end(const struct vmlinux *v)
 		const Elf64_Phdr *ph = &v->loads[i];
 
 		if (ph->p_paddr < ENTRY_ADDRESS + ENTRY_BYTES || ph->p_paddr > HIGHEST_ADDRESS ||
-		    ph->p_memsz > HIGHEST_ADDRESS || ph->p_filesz > ph->p_memsz)
+		    ph->p_memsz > HIGHEST_ADDRESS - ph->p_paddr || ph->p_filesz > ph->p_memsz)
 			return 0;
 		entered |= v->entry >= ph->p_paddr && v->entry - ph->p_paddr < ph->p_filesz;
 		if (ph->p_paddr + ph->p_memsz > end)
@@ -90,6 +95,9 @@ static int write_head(const char *head, size_t head_bytes, uint64_t body_bytes, 
 	put(own + OFF_SYSSIZE, body_bytes / 16, 4);
 	put(own + OFF_XLOADFLAGS, 0, 2); /* entered in 32-bit mode, below 4 GiB */
 	put(own + OFF_PAYLOAD, 0, 8);
+	put(own + OFF_CODE32_START, ENTRY_ADDRESS, 4);
+	if (own[OFF_PROTOCOL + 1] > 2 || own[OFF_PROTOCOL] >= PROTOCOL_KERNEL_INFO)
+		put(own + OFF_KERNEL_INFO, 0, 4);
 	own[OFF_RELOCATABLE] = 0;
 	own[OFF_LOADFLAGS] =
 		(char)((own[OFF_LOADFLAGS] & ~KASLR_FLAG) | (relocations ? KASLR_FLAG : 0));
@@ -112,8 +120,10 @@ int kernel_unpack_write(const char *head, size_t head_bytes, const char *vmlinux
 	struct vmlinux v;
 
 	if (head_bytes < HEADER_END)
-		return err_set(err, ERR_UNSUPPORTED,
-			       "its header is too old to say all that it takes");
+		return err_set(err, ERR_UNSUPPORTED, "its setup code is too short");
+	/* Earlier kernels ask the CPU, not the decompressor, for how many levels there are. */
+	if (!(head[OFF_XLOADFLAGS] & XLF_5LEVEL))
+		return err_set(err, ERR_UNSUPPORTED, "a kernel before 5.3");
 	if (vmlinux_read(vmlinux, len, &v, err))
 		return -1;
 	uint64_t end = memory_end(&v), body_bytes = (end - ENTRY_ADDRESS + 15) / 16 * 16;
@@ -123,18 +133,18 @@ int kernel_unpack_write(const char *head, size_t head_bytes, const char *vmlinux
 	if (write_head(head, head_bytes, body_bytes, len > v.end, out_fd, err) ||
 	    write_entry(head, head_bytes, v.entry, out_fd, err))
 		return -1;
+	/* To its last byte: what is not written is zero. */
+	if (write_at(out_fd, head_bytes + body_bytes - 1, "", 1, err))
+		return -1;
 	for (size_t i = 0; i < v.n; i++)
 		if (write_at(out_fd, head_bytes + v.loads[i].p_paddr - ENTRY_ADDRESS,
 			     vmlinux + v.loads[i].p_offset, v.loads[i].p_filesz, err))
 			return -1;
-	/* To its last byte: what is not written is zero. */
-	if (write_at(out_fd, head_bytes + body_bytes - 1, "", 1, err))
-		return -1;
 	return 0;
 }
 
-/* Of what arch/x86/boot/compressed asks the command line for, what the kernel does not ask for
- * again itself, or not alone. */
+/* What only the decompressor asks the command line for (arch/x86/boot/compressed: kaslr.c,
+ * pgtable_64.c). */
 bool kernel_unpack_heeds(const char *cmdline)
 {
 	static const char *const own[] = { "nokaslr", "no5lvl" };

@@ -1,8 +1,8 @@
 /*
- * A kernel decompressed on the host: the bzImage that its decompressor would make superfluous.
+ * A kernel decompressed on the host.
  *
- * The file is a bzImage as well. Its setup code is the kernel's own; in place of the decompressor
- * is a page of code (entry.S) that jumps to the vmlinux, and this lies in the file where it is to
+ * It is a bzImage as well. Its setup code is the kernel's own; in place of the decompressor is
+ * code of ours (entry.S) that jumps to the vmlinux, and this lies in the file where it is to
  * lie in memory, so that whatever loads a bzImage loads it whole. It is a sparse file: between the
  * segments are holes.
  *
@@ -26,7 +26,8 @@ int kernel_unpack(const struct kernel_image *image, int out_fd, struct err *err)
 /* Whether these kernel arguments hold one that is the decompressor's to obey. */
 bool kernel_unpack_heeds(const char *cmdline);
 
-/* What else than the image's bytes the result depends on, for keys of caches: a hash. */
+/* What else than the image's bytes the result depends on: a hash, which another build of the
+ * program may have, too. */
 void kernel_unpack_version(char out[SHA256_HEX_BYTES]);
 
 /* In a reader: head, of head_bytes, is the image up to its protected-mode part; vmlinux is its

@@ -16,7 +16,7 @@ struct vmlinux {
 	uint64_t entry; /* physical: a payload's vmlinux is entered without paging of its own */
 	Elf64_Phdr loads[VMLINUX_SEGMENTS]; /* PT_LOAD, in the file's order; each is in the file */
 	size_t n;                           /* at least 1 */
-	uint64_t end; /* of all that its headers name: what follows is the list of relocations */
+	uint64_t end; /* of segments and section headers: what follows is the list of relocations */
 };
 
 /* In words that go behind the image's name, ERR_UNSUPPORTED where data is no x86-64 ELF file, and

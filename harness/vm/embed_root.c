@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "base/log.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -34,6 +35,9 @@ static int link_cache(const char *root, struct err *err)
 	cleanup_free char *kept = xasprintf("%s/libvirt", base);
 	if (fs_mkdirs(kept, &ignored) || access(kept, W_OK))
 		return 0;
+	cleanup_free char *learnt = xasprintf("%s/capabilities", kept);
+	if (!fs_exists(learnt))
+		log_info("libvirt asks QEMU what it can do, which takes some seconds, once");
 	cleanup_free char *cache = xasprintf("%s/cache", root);
 	cleanup_free char *qemu = xasprintf("%s/cache/qemu", root);
 	if (fs_mkdirs(cache, err))

@@ -15,6 +15,8 @@ start_of() {
 	sed -n '/SLUB:/q; s/^\[ *[0-9.]*\] //; /0x/!p' | tr -d '0-9'
 }
 
+# So that it is made by this program, not remembered of another run of it.
+rm -rf "${XDG_CACHE_HOME:?}/kvmrepro/unpacked"
 run "$KVMREPRO" run --kernel "$kernel" --runs 10 --out "$T/ten"
 status_is 0 "ten runs of all reproducers: exit status 0"
 out_is "all runs: OK" "ten runs: the seeds' line"
@@ -70,7 +72,7 @@ out_like '^all runs: boot failed: kernel panic: VFS: Unable to mount root fs' \
 
 check "the host decompressed the kernel" \
 	test "$(jq -r .kernel.decompressed_by "$T/noinit/run.json")" = host
-run "$KVMREPRO" run --kernel "$kernel" --runs 1 --repro create-vm --alpha 0.5 --decompress guest \
+run "$KVMREPRO" run --kernel "$kernel" --runs 1 --repro ./$R/levels.c --alpha 0.5 --decompress guest \
 	--out "$T/packed"
 status_is 0 "--decompress guest: exit status 0"
 check "--decompress guest: in run.json" \
@@ -120,7 +122,7 @@ status_is 0 "a reproducer that a signal ends: exit status 0"
 err_like '^kvmrepro: run #0: trap was ended by signal 4$' "a reproducer that a signal ends: said"
 
 for i in 1 2; do
-	run "$KVMREPRO" run --kernel "$kernel" --runs 1 --repro create-vm --alpha 0.5 \
+	run "$KVMREPRO" run --kernel "$kernel" --runs 1 --repro ./$R/levels.c --alpha 0.5 \
 		--state "$T/state.json" --out "$T/state-$i"
 done
 status_is 0 "--state, the second time: exit status 0"
@@ -128,6 +130,11 @@ out_is "all runs: OK" "--state, the second time: the line of the first"
 err_like "not run again \(evidence of then: $T/state-1\)" "--state, the second time: no VM is started"
 check "--state: the kernel's signature and that of its modules" grep -Eq \
 	"\"$(jq -r .kernel.signature "$T/state-1/run.json")\+[0-9a-f]{64}\":" "$T/state.json"
+
+for who in packed state-1; do
+	check "five levels of page tables ($who)" \
+		grep -qx 'levels: 5' <(zcat "$T/$who/trial-000/output-levels.log.gz")
+done
 
 left
 [ $? -eq 1 ]

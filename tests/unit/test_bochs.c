@@ -214,6 +214,8 @@ static void test_boot_holes(void **state)
 
 	for (unsigned i = 1; i <= PARTS; i++)
 		assert_int_equal(pwrite(fd, &i, sizeof(i), (off_t)i * STEP), sizeof(i));
+	if (lseek(fd, KERNEL_BYTES, SEEK_HOLE) >= PARTS * STEP)
+		skip(); /* not here */
 	assert_int_equal(bochs_image_write(&boot, f->disk, f->rom, &err), 0);
 	assert_int_equal(fs_read(f->rom, 4096, &rom, ERR_HARNESS, &err), 0);
 	assert_int_equal(fs_read(f->disk, 1 << 28, &disk, ERR_HARNESS, &err), 0);

@@ -143,6 +143,7 @@ static void test_by_reader(void **state)
 	assert_string_equal(told.sha256, image.sha256);
 	assert_int_equal(told.size_bytes, image.size_bytes);
 	assert_int_equal(told.boot_protocol, image.boot_protocol);
+	assert_int_equal(told.setup_bytes, SETUP_BYTES);
 	assert_int_equal(told.payload_offset, image.payload_offset);
 	assert_int_equal(told.payload_bytes, image.payload_bytes);
 	kernel_image_free(&image);

@@ -67,6 +67,7 @@ static void make_head(char head[HEAD_BYTES])
 	head[0x211] = 1;
 	head[0x234] = 1;
 	head[0x236] = 0x7f;
+	memcpy(head + 0x268, "code", 4);
 	strcpy(head + HEAD_BYTES - 8, "setup");
 }
 
@@ -158,6 +159,17 @@ static void test_layout(void **state)
 	for (size_t i = DATA + DATA_BYTES; i < DATA + DATA_MEMORY; i++)
 		assert_int_equal(body[i - ENTRY_ADDRESS], 0);
 
+	assert_int_equal(number(out.data + 0x214, 4), ENTRY_ADDRESS);
+	assert_int_equal(number(out.data + 0x268, 4), 0);
+
+	/* A header without kernel_info_offset has code there; data to the last byte of memory. */
+	head[0x206] = 0x0d;
+	segment(&vmlinux, 1)->p_memsz = DATA_BYTES;
+	assert_int_equal(write_unpacked(head, sizeof(head), &vmlinux, &out, &err), 0);
+	assert_memory_equal(out.data + 0x268, "code", 4);
+	assert_int_equal(out.len, HEAD_BYTES + DATA + DATA_BYTES - ENTRY_ADDRESS);
+	assert_int_equal(out.data[out.len - 1], 'd');
+
 	/* One that was not built to have a random base, nor five levels. */
 	make_vmlinux(&vmlinux, false);
 	head[0x211] = 3;
@@ -205,6 +217,8 @@ static void test_refused(void **state)
 		  "where it is entered" },
 		{ 1, 1ULL << 31, DATA_BYTES, DATA_MEMORY, TEXT, ERR_UNSUPPORTED,
 		  "where it is entered" },
+		{ 1, (1ULL << 30) - DATA_BYTES, DATA_BYTES, DATA_MEMORY, TEXT, ERR_UNSUPPORTED,
+		  "where it is entered" },
 		{ 1, DATA, DATA_BYTES, 1ULL << 31, TEXT, ERR_UNSUPPORTED, "where it is entered" },
 		{ 1, DATA, DATA_BYTES, 1, TEXT, ERR_UNSUPPORTED, "where it is entered" },
 		{ 1, DATA, 1ULL << 40, 1ULL << 40, TEXT, ERR_INPUT, "ends too early" },
@@ -229,7 +243,11 @@ static void test_refused(void **state)
 	}
 	make_vmlinux(&vmlinux, true);
 	assert_int_equal(write_unpacked(head, 0x250, &vmlinux, &out, &err), -1);
-	assert_non_null(strstr(err.msg, "too old"));
+	assert_non_null(strstr(err.msg, "too short"));
+	head[0x236] = 0x1f;
+	assert_int_equal(write_unpacked(head, sizeof(head), &vmlinux, &out, &err), -1);
+	assert_int_equal(err.kind, ERR_UNSUPPORTED);
+	assert_non_null(strstr(err.msg, "before 5.3"));
 }
 
 static void test_heeds(void **state)
