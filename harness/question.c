@@ -97,7 +97,7 @@ static json_t *vm_json(const struct session_options *o, const struct session *s)
 	json_put(vm, "memory_mib", json_integer(s->trial.memory_mib));
 	json_put(vm, "vcpus", json_integer(s->trial.vcpus));
 	json_put(vm, "cmdline", json_text(s->cmdline));
-	json_put(vm, "decompress", json_text(o->guest_decompresses ? "guest" : "host"));
+	json_put(vm, "decompress", json_text(o->decompress));
 	json_put(vm, "guest_sandbox", json_boolean(!o->no_guest_sandbox));
 	json_put(vm, "boot_ms", json_integer(s->trial.limits.boot_ms));
 	json_put(vm, "detector_ms", json_integer(s->trial.limits.detector_ms));

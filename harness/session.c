@@ -245,6 +245,19 @@ static int decompress(const struct session_options *o, struct session *s, const 
 	return 0;
 }
 
+/* Whether the host is to do it. A guest of KVM does it as fast. */
+static bool decompresses(const struct session_options *o, const struct session *s)
+{
+	bool host = o->decompress ? !strcmp(o->decompress, "host") : s->accel.accel != ACCEL_KVM;
+
+	if (!host || s->engine == &engine_replay || !kernel_unpack_heeds(s->cmdline))
+		return host && s->engine != &engine_replay;
+	if (o->decompress)
+		log_info("--decompress host: the kernel decompresses itself all the same, for only "
+			 "it can obey nokaslr and no5lvl");
+	return false;
+}
+
 /*
  * What was read and hashed is what all trials boot: a file of ours, for the user may build the next
  * kernel in the meantime, and a libvirt daemon's QEMU may not be let into the user's directories.
@@ -253,19 +266,14 @@ static int decompress(const struct session_options *o, struct session *s, const 
 static int take_kernel(const struct session_options *o, struct session *s, struct err *err)
 {
 	cleanup_free char *unpacked = xasprintf("%s/kernel", s->workdir);
-	bool host = !o->guest_decompresses && s->engine != &engine_replay;
+	bool host = decompresses(o, s);
 	cleanup_buf struct buf bytes = BUF_INIT;
 	struct err why;
 
-	if (!s->image.path)
+	if (!s->image.path || s->kernel_file)
 		return 0;
 	if (read_image(s, &bytes, err))
 		return -1;
-	if (host && kernel_unpack_heeds(s->cmdline)) {
-		log_verbose(
-			"the kernel decompresses itself: nokaslr and no5lvl are for it to obey");
-		host = false;
-	}
 	s->decompressed = host && !o->connect && signature_cache_find(&s->image, s->signature) &&
 			  unpack_cache_find(&s->image, unpacked);
 	if (!s->decompressed) {
@@ -406,7 +414,7 @@ static int open_chosen(const struct session_options *o, const struct store *stor
 	s->engine_config.repros = NULL;
 	if (rc)
 		return s->engine_why[0] ? err_context(err, "%s", s->engine_why) : -1;
-	if (choose_accel(o, s, err))
+	if (choose_accel(o, s, err) || take_kernel(o, s, err))
 		return -1;
 	if (s->engine == &engine_bochs) {
 		s->accel.svm = false;
@@ -443,8 +451,6 @@ int session_open_engine(const struct session_options *options, const struct stor
 		return err_set(err, ERR_UNSUPPORTED,
 			       "--accel kvm: %s; without --accel kvmrepro emulates", why);
 	session->engine_config.workdir = session->workdir;
-	if (take_kernel(options, session, err))
-		return -1;
 	if (open_chosen(options, store, session, err))
 		return -1;
 	const struct reproducer *wish = vmx_wish(options, session);

@@ -24,14 +24,15 @@
 
 /* What the user asked for; strings are borrowed and outlive the session. */
 struct session_options {
-	const char *kernel;  /* NULL only with the replay engine */
-	const char *modules; /* --modules, or NULL */
-	const char *vmlinux; /* with debug information, or NULL */
-	const char *append;  /* more kernel arguments, or NULL */
-	const char *cpu;     /* libvirt's name of the guest's CPU, or NULL */
-	const char *engine;  /* "auto", "libvirt", "bochs", "replay:DIR" */
-	const char *accel;   /* "auto", "kvm", "tcg" */
-	const char *connect; /* libvirt URI, or NULL */
+	const char *kernel;     /* NULL only with the replay engine */
+	const char *modules;    /* --modules, or NULL */
+	const char *vmlinux;    /* with debug information, or NULL */
+	const char *append;     /* more kernel arguments, or NULL */
+	const char *cpu;        /* libvirt's name of the guest's CPU, or NULL */
+	const char *engine;     /* "auto", "libvirt", "bochs", "replay:DIR" */
+	const char *accel;      /* "auto", "kvm", "tcg" */
+	const char *connect;    /* libvirt URI, or NULL */
+	const char *decompress; /* "host", "guest", or NULL: the host where the guest is emulated */
 	const char *const *repros;
 	size_t n_repros;                           /* 0: all bundled ones that can run */
 	const char *const *expect, *const *ignore; /* titles or /PCRE/s */
@@ -42,7 +43,6 @@ struct session_options {
 	bool boot_once;             /* trials begin from one boot's kept state */
 	bool keep_state;            /* which is one of an earlier call, or is kept for later ones */
 	bool no_guest_sandbox;      /* reproducers may forge outcomes (docs/sandbox.md) */
-	bool guest_decompresses;    /* the kernel itself, as the image is made to */
 	bool live;
 };
 

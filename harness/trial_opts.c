@@ -31,7 +31,7 @@ struct session_options trial_opts_session(const struct trial_options *trials, co
 		.boot_once = trials->boot && !strcmp(trials->boot, "once"),
 		.keep_state = trials->keep_state,
 		.no_guest_sandbox = trials->no_guest_sandbox,
-		.guest_decompresses = trials->decompress && !strcmp(trials->decompress, "guest"),
+		.decompress = trials->decompress,
 		.live = trials->verbose,
 	};
 }

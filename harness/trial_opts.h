@@ -71,9 +71,9 @@ extern const char *const trial_opts_accels[],
 		"libvirt connection, such as qemu:///system [the embedded driver]"),               \
 	ALPHA_OPT(type),                                                                           \
 	TRIAL_OPT(type, "decompress", OPT_CHOICE, decompress, "WHO", 0, 0, trial_opts_decompress,  \
-		"host",                                                                            \
-		"host: kvmrepro decompresses the kernel, for a faster boot, without KASLR of its " \
-		"code; guest: the image boots as it is"),                                                \
+		NULL,                                                                              \
+		"host: kvmrepro decompresses the kernel, for a faster boot, without KASLR of its "  \
+		"code; guest: the image boots as it is [host, but guest with KVM]"),               \
 	TRIAL_OPT(type, "no-guest-sandbox", OPT_FLAG, no_guest_sandbox, NULL, 0, 0, NULL, NULL,    \
 		"let reproducers do what could forge an outcome: reboot, load modules, write to "  \
 		"the console, ..."),                                                               \

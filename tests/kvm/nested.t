@@ -88,6 +88,7 @@ err_like '^kvmrepro: engine: libvirt, kvm \(KVM here offers guests SVM\)$' "auto
 check "run.json says kvm and why" report bad \
 	'.engine | .accel == "kvm" and .accel_why == "KVM here offers guests SVM"
 	and .cpu == "host-passthrough" and .hypervisor != null'
+check "the kernel decompressed itself" report bad '.kernel.decompressed_by == "guest"'
 check "run.json has KVM's limits" report bad '.limits.detector_ms == 10000'
 check "the domain is KVM's" grep -q "<domain type='kvm'" "$dir/out/bad/domain.xml"
 check "the canary passed with SVM offered to its guest" report bad \
