@@ -250,11 +250,15 @@ static bool decompresses(const struct session_options *o, const struct session *
 {
 	bool host = o->decompress ? !strcmp(o->decompress, "host") : s->accel.accel != ACCEL_KVM;
 
-	if (!host || s->engine == &engine_replay || !kernel_unpack_heeds(s->cmdline))
-		return host && s->engine != &engine_replay;
+	if (!host || s->engine == &engine_replay)
+		return false;
+	if (!kernel_unpack_heeds(s->cmdline))
+		return true;
 	if (o->decompress)
 		log_info("--decompress host: the kernel decompresses itself all the same, for only "
 			 "it can obey nokaslr and no5lvl");
+	else
+		log_verbose("the kernel decompresses itself, for nokaslr or no5lvl");
 	return false;
 }
 
@@ -266,12 +270,12 @@ static bool decompresses(const struct session_options *o, const struct session *
 static int take_kernel(const struct session_options *o, struct session *s, struct err *err)
 {
 	cleanup_free char *unpacked = xasprintf("%s/kernel", s->workdir);
-	bool host = decompresses(o, s);
 	cleanup_buf struct buf bytes = BUF_INIT;
 	struct err why;
 
 	if (!s->image.path || s->kernel_file)
 		return 0;
+	bool host = decompresses(o, s);
 	if (read_image(s, &bytes, err))
 		return -1;
 	s->decompressed = host && !o->connect && signature_cache_find(&s->image, s->signature) &&
