@@ -9,10 +9,10 @@ left() {
 	pgrep -f "qemu-system-x86_64.*$T" >/dev/null
 }
 
-# The first lines of a console, before any time is measured: how the kernel was entered, and what
-# with. Without what the size of the initramfs makes differ.
+# The first lines of a console, but for what is measured of the TSC: how the kernel was entered, and
+# what with. Without what the size of the initramfs makes differ.
 start_of() {
-	sed -n '/SLUB:/q; s/^\[ *[0-9.]*\] //; /0x/!p' | tr -d '0-9'
+	sed -n '/SLUB:/q; s/^\[ *[0-9.]*\] //; /0x\|tsc:/!p' | tr -d '0-9'
 }
 
 # So that it is made by this program, not remembered of another run of it.
