@@ -294,8 +294,13 @@ static void test_reasons(void **state)
 		  0,
 		  0,
 		  1,
-		  "0 of 1 run was clean, 1 did not boot or pass the canary; 7 more clean runs "
-		  "would make it good" },
+		  "0 of 1 run was clean, 1 did not boot or pass the canary" },
+		{ { 3, 0, 0, 0, 0, 2, 1, 7 },
+		  0,
+		  0,
+		  1,
+		  "0 of 3 runs were clean, 2 did not boot or pass the canary, 1 had an infra "
+		  "problem" },
 		{ { 3, 2, 1, 0, 0, 0, 0, 0 },
 		  0,
 		  0,
