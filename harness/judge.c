@@ -347,6 +347,27 @@ static int make_runs(struct court *court, struct err *err)
 	return rc;
 }
 
+/* A distribution's kernel that was copied leaves its modules behind, and has no KVM without. */
+static void tell_modules(const struct subject *s)
+{
+	const struct session *session = &s->session;
+	const struct judgement *j = s->out;
+	bool failed = false;
+	char label[64];
+
+	if (session->modules.dir || session->engine == &engine_replay || j->recalled)
+		return;
+	for (unsigned i = 0; i < j->runs; i++)
+		failed |= j->ended[i] && j->outcomes[i].kind == OUTCOME_TESTING_FAILED &&
+			  strstr(j->outcomes[i].title, "/dev/kvm");
+	if (!failed)
+		return;
+	court_label(j, label, sizeof(label));
+	log_info("%sno modules of %s were found: where its KVM is not built in, --modules DIR says "
+		 "where they are",
+		 label, session->image.release);
+}
+
 /* The end of each run.json. */
 static int close_books(struct court *court, int rc, struct err *err)
 {
@@ -357,6 +378,7 @@ static int close_books(struct court *court, int rc, struct err *err)
 		struct judgement *j = s->out;
 
 		tell_time(court, s);
+		tell_modules(s);
 		if (rc && err->kind == ERR_INTERRUPTED) {
 			j->interrupted = true;
 			run_json_set_interrupted(j->json, interrupt_signal());
