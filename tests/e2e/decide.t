@@ -87,7 +87,7 @@ out_like '^run #0: crashed: no output from test machine' "early: the hang was wa
 # A hit ends what is under way, and leaves nothing of it.
 SECONDS=0
 decide "early: a hit ends a slow run" 1 'bad \(the crash was seen in 1 of 1 run' \
-	"slow hit slow slow" --stop-early --jobs 2 --expect "$T_EXPECT"
+	"slow hit slow" --stop-early --jobs 3 --expect "$T_EXPECT"
 [ "$SECONDS" -lt 3 ]
 result $? "early: at once ($SECONDS s)"
 out_is "all runs: crashed: WARNING in kvm_target" "early: the run that was dropped is not printed"
