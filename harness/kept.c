@@ -105,6 +105,7 @@ int kept_key(const struct trial_config *config, const char *kernel, char key[KEP
 {
 	char no_token[PROTO_TOKEN_CHARS + 1];
 	const struct vm_spec spec = {
+		.loaded = config->loaded,
 		.cmdline = config->cmdline,
 		.memory_mib = config->memory_mib,
 		.vcpus = config->vcpus,

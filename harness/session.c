@@ -265,7 +265,8 @@ static bool decompresses(const struct session_options *o, const struct session *
 /*
  * What was read and hashed is what all trials boot: a file of ours, for the user may build the next
  * kernel in the meantime, and a libvirt daemon's QEMU may not be let into the user's directories.
- * A daemon has the files that its VMs use change hands, so what others use is not given to one.
+ * A daemon has the files that its VMs use change hands, so what others use is not given to one; and
+ * to what it is not told to be a kernel it does not let its QEMU, so that one gets no head_file.
  */
 static int take_kernel(const struct session_options *o, struct session *s, struct err *err)
 {
@@ -294,7 +295,10 @@ static int take_kernel(const struct session_options *o, struct session *s, struc
 		free(steal(s->image.copy));
 	}
 	s->kernel_file = s->decompressed ? steal(unpacked) : xstrdup(s->image.copy);
-	return 0;
+	if (!s->decompressed || o->connect)
+		return 0;
+	s->head_file = xasprintf("%s/kernel-head", s->workdir);
+	return kernel_unpacked_head(s->kernel_file, s->image.setup_bytes, s->head_file, err);
 }
 
 static int check_needs(const struct session_options *o, const struct session *s, struct err *err)
@@ -320,12 +324,14 @@ static void set_trial(const struct session_options *o, struct session *s)
 	const struct pace *pace = bochs ? &with_bochs : &by_accel[s->accel.accel];
 	unsigned memory_mib = bochs ? BOCHS_MEMORY_MIB : MEMORY_MIB;
 	unsigned vcpus = bochs ? BOCHS_VCPUS : VCPUS;
+	bool loads = s->head_file && s->engine == &engine_libvirt;
 
 	s->trial = (struct trial_config){
 		.engine = s->engine,
 		.state = s->engine_state,
 		.workdir = s->workdir,
-		.kernel = s->kernel_file,
+		.kernel = loads ? s->head_file : s->kernel_file,
+		.loaded = loads ? s->kernel_file : NULL,
 		.cmdline = s->cmdline,
 		.initramfs = &s->initramfs,
 		.sandbox = o->no_guest_sandbox ? NULL : &s->sandbox,
@@ -524,6 +530,7 @@ void session_close(struct session *session)
 	buf_free(&session->initramfs);
 	buf_free(&session->sandbox);
 	free(session->kernel_file);
+	free(session->head_file);
 	free(session->workdir);
 	free(session->cmdline);
 }

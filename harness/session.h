@@ -56,8 +56,10 @@ struct session {
 	struct buf initramfs;    /* all but the plan */
 	struct buf sandbox;      /* the guest's filter; empty without one */
 	char *workdir;
-	struct keeper keeper;            /* of workdir */
-	char *kernel_file;               /* in workdir: what is booted; NULL without a kernel */
+	struct keeper keeper; /* of workdir */
+	char *kernel_file;    /* in workdir: what is booted; NULL without a kernel */
+	char *head_file; /* in workdir: its head, for a VM that is given the rest in its memory, or
+			    NULL */
 	bool decompressed;               /* it is, on the host (kernel/unpacked.h) */
 	char signature[SIGNATURE_BYTES]; /* of the image (kernel/signature.h); "": unknown */
 	char *cmdline;

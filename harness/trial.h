@@ -40,6 +40,7 @@ struct trial_config {
 	struct engine_state *state;
 	const char *workdir; /* absolute, private; initramfs files go there while a trial runs */
 	const char *kernel;  /* absolute path */
+	const char *loaded;  /* likewise, or NULL (vm/engine.h) */
 	const char *cmdline;
 	const struct buf *initramfs; /* all but the plan (kernel/initramfs.h) */
 	const struct buf *sandbox;   /* the guest's filter, or NULL (kernel/initramfs.h) */

@@ -47,6 +47,7 @@ static int create_vm(struct trial *t, const char *initrd, struct err *err)
 	const struct vm_spec spec = {
 		.number = c->vm_first + t->result->number * c->vm_step,
 		.kernel = c->kernel,
+		.loaded = c->loaded,
 		.initrd = initrd,
 		.cmdline = c->cmdline,
 		.token = t->token,

@@ -8,17 +8,21 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/fs.h"
 #include "base/sha256.h"
 #include "embed.h"
 #include "kernel/entry.h"
 #include "kernel/vmlinux.h"
 
+#include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
 enum {
+	HEADER_BEGIN = 0x1f1,
 	OFF_SYSSIZE = 0x1f4,  /* in units of 16 bytes */
 	OFF_PROTOCOL = 0x206, /* minor, major */
 	OFF_LOADFLAGS = 0x211,
@@ -37,7 +41,10 @@ enum {
 };
 
 /* Another one for each change of what is written here. */
-#define LAYOUT "kvmrepro unpacked kernel 1"
+#define LAYOUT "kvmrepro unpacked kernel 2"
+
+/* Behind the entry QEMU puts its seed for the kernel's random numbers (setup_data, boot.rst). */
+#define SEED_BYTES 0x1000
 
 /* What the kernel takes of memory must end below it: a VM has little more by default. */
 #define HIGHEST_ADDRESS (1ULL << 30)
@@ -57,8 +64,9 @@ static uint64_t memory_end(const struct vmlinux *v)
 	for (size_t i = 0; i < v->n; i++) {
 		const Elf64_Phdr *ph = &v->loads[i];
 
-		if (ph->p_paddr < ENTRY_ADDRESS + ENTRY_BYTES || ph->p_paddr > HIGHEST_ADDRESS ||
-		    ph->p_memsz > HIGHEST_ADDRESS - ph->p_paddr || ph->p_filesz > ph->p_memsz)
+		if (ph->p_paddr < ENTRY_ADDRESS + ENTRY_BYTES + SEED_BYTES ||
+		    ph->p_paddr > HIGHEST_ADDRESS || ph->p_memsz > HIGHEST_ADDRESS - ph->p_paddr ||
+		    ph->p_filesz > ph->p_memsz)
 			return 0;
 		entered |= v->entry >= ph->p_paddr && v->entry - ph->p_paddr < ph->p_filesz;
 		if (ph->p_paddr + ph->p_memsz > end)
@@ -85,13 +93,58 @@ static int write_at(int fd, uint64_t offset, const char *p, size_t len, struct e
 	return 0;
 }
 
-/* relocations: that there are some tells a kernel built to have a random base. */
-static int write_head(const char *head, size_t head_bytes, uint64_t body_bytes, bool relocations,
-		      int fd, struct err *err)
+/*
+ * The ELF header, before the setup header, where a bzImage has the headers of an EFI program, which
+ * this is none. A segment's BSS is left out: the kernel clears it.
+ */
+static int add_elf(char *own, size_t head_bytes, const struct vmlinux *v, struct err *err)
+{
+	Elf64_Ehdr elf = {
+		.e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
+		.e_type = ET_EXEC,
+		.e_machine = EM_X86_64,
+		.e_version = EV_CURRENT,
+		.e_entry = v->entry,
+		.e_phoff = sizeof(elf),
+		.e_ehsize = sizeof(elf),
+		.e_phentsize = sizeof(Elf64_Phdr),
+	};
+	size_t end = sizeof(elf);
+
+	memset(own, 0, HEADER_BEGIN);
+	for (size_t i = 0; i < v->n; i++) {
+		const Elf64_Phdr *from = &v->loads[i];
+		const Elf64_Phdr ph = {
+			.p_type = PT_LOAD,
+			.p_flags = PF_R | PF_W | PF_X,
+			.p_offset = head_bytes + from->p_paddr - ENTRY_ADDRESS,
+			.p_vaddr = from->p_paddr,
+			.p_paddr = from->p_paddr,
+			.p_filesz = from->p_filesz,
+			.p_memsz = from->p_filesz,
+		};
+
+		if (!ph.p_filesz)
+			continue;
+		if (end + sizeof(ph) > HEADER_BEGIN)
+			return err_set(err, ERR_UNSUPPORTED, "its vmlinux has %zu segments", v->n);
+		memcpy(own + end, &ph, sizeof(ph));
+		end += sizeof(ph);
+		elf.e_phnum++;
+	}
+	memcpy(own, &elf, sizeof(elf));
+	return 0;
+}
+
+/* With relocations behind it a kernel was built to have a random base. */
+static int write_head(const char *head, size_t head_bytes, uint64_t body_bytes,
+		      const struct vmlinux *v, bool relocations, int fd, struct err *err)
 {
 	cleanup_free char *own = xcalloc(1, head_bytes);
 
 	memcpy(own, head, head_bytes);
+	if (add_elf(own, head_bytes, v, err))
+		return -1;
 	put(own + OFF_SYSSIZE, body_bytes / 16, 4);
 	put(own + OFF_XLOADFLAGS, 0, 2); /* entered in 32-bit mode, below 4 GiB */
 	put(own + OFF_PAYLOAD, 0, 8);
@@ -130,7 +183,7 @@ int kernel_unpack_write(const char *head, size_t head_bytes, const char *vmlinux
 	if (!end)
 		return err_set(err, ERR_UNSUPPORTED,
 			       "its vmlinux is not made to lie where it is entered");
-	if (write_head(head, head_bytes, body_bytes, len > v.end, out_fd, err) ||
+	if (write_head(head, head_bytes, body_bytes, &v, len > v.end, out_fd, err) ||
 	    write_entry(head, head_bytes, v.entry, out_fd, err))
 		return -1;
 	/* To its last byte: what is not written is zero. */
@@ -141,6 +194,21 @@ int kernel_unpack_write(const char *head, size_t head_bytes, const char *vmlinux
 			     vmlinux + v.loads[i].p_offset, v.loads[i].p_filesz, err))
 			return -1;
 	return 0;
+}
+
+int kernel_unpacked_head(const char *path, size_t setup_bytes, const char *head_path,
+			 struct err *err)
+{
+	const size_t bytes = setup_bytes + ENTRY_BYTES;
+	cleanup_free char *head = xcalloc(1, bytes);
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_errno(err, ERR_HARNESS, "%s", path);
+	if (pread(fd, head, bytes, 0) != (ssize_t)bytes)
+		return err_set(err, ERR_HARNESS, "%s: cannot read its first %zu bytes", path,
+			       bytes);
+	return fs_write_scratch(head_path, head, bytes, err);
 }
 
 /* What only the decompressor asks the command line for (arch/x86/boot/compressed: kaslr.c,

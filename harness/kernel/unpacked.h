@@ -4,7 +4,9 @@
  * It is a bzImage as well. Its setup code is the kernel's own; in place of the decompressor is
  * code of ours (entry.S) that jumps to the vmlinux, and this lies in the file where it is to
  * lie in memory, so that whatever loads a bzImage loads it whole. It is a sparse file: between the
- * segments are holes.
+ * segments are holes. And it is an ELF file, whose segments are the vmlinux's with their physical
+ * addresses: a VM that is given these in its memory needs no more than the head as its kernel, and
+ * neither holes nor BSS are read and copied.
  *
  * To the kernel it is a boot without a random base (nokaslr), but that it randomizes its memory
  * regions where it was built to: docs/boot.md.
@@ -22,6 +24,11 @@
  * path: ERR_UNSUPPORTED where only its own decompressor can boot it, ERR_INPUT where it is damaged.
  */
 int kernel_unpack(const struct kernel_image *image, int out_fd, struct err *err);
+
+/* Have the new file head_path be the beginning of such a file: setup code, of setup_bytes as the
+ * image has it, and entry. */
+int kernel_unpacked_head(const char *path, size_t setup_bytes, const char *head_path,
+			 struct err *err);
 
 /* Whether these kernel arguments hold one that is the decompressor's to obey. */
 bool kernel_unpack_heeds(const char *cmdline);

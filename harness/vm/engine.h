@@ -41,6 +41,9 @@ struct engine_config {
 struct vm_spec {
 	unsigned number;     /* of the trial; makes names unique in the run */
 	const char *kernel;  /* bzImage, absolute path */
+	const char *loaded;  /* libvirt alone: an ELF file, absolute path, whose segments lie at
+				their physical addresses when the VM starts, and kernel is a head
+				without them (kernel/unpacked.h); or NULL */
 	const char *initrd;  /* absolute path */
 	const char *cmdline; /* below VM_CMDLINE_BYTES; an engine may add to it what its machine
 				needs */

@@ -71,6 +71,7 @@ int libvirt_describe(struct engine_state *state, const struct vm_spec *spec, str
 
 	words.kernel = "kernel";
 	words.initrd = "initrd";
+	words.loaded = spec->loaded ? "loaded" : NULL;
 	if (libvirt_define(&any, &words, &paths, &xml, err) || add_file(state->qemu, out, err) ||
 	    add_host(out, err))
 		return -1;

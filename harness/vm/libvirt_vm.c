@@ -66,6 +66,19 @@ static void list_remove(struct libvirt_vm *v)
 	pthread_mutex_unlock(&v->state->lock);
 }
 
+/* For QEMU, which ends a value at a comma. */
+static char *doubled_commas(const char *path)
+{
+	struct buf out = BUF_INIT;
+
+	for (; *path; path++) {
+		buf_addc(&out, *path);
+		if (*path == ',')
+			buf_addc(&out, ',');
+	}
+	return buf_steal(&out);
+}
+
 int libvirt_define(const struct libvirt_vm *v, const struct vm_spec *spec,
 		   const struct libvirt_paths *paths, char **xml, struct err *err)
 {
@@ -74,6 +87,9 @@ int libvirt_define(const struct libvirt_vm *v, const struct vm_spec *spec,
 	bool tuned = accel == ACCEL_TCG && !cpu;
 	char memory[16], vcpus[16];
 	cleanup_buf struct buf text = BUF_INIT;
+	/* A VM that begins from a state has all in its memory. */
+	cleanup_free char *loaded =
+		spec->loaded && !spec->kept ? doubled_commas(spec->loaded) : NULL;
 
 	snprintf(memory, sizeof(memory), "%u", spec->memory_mib);
 	snprintf(vcpus, sizeof(vcpus), "%u", spec->vcpus);
@@ -84,6 +100,7 @@ int libvirt_define(const struct libvirt_vm *v, const struct vm_spec *spec,
 		{ "VCPUS", vcpus },
 		{ "MACHINE", LIBVIRT_MACHINE },
 		{ "KERNEL", spec->kernel },
+		{ "LOADED", loaded },
 		{ "INITRD", spec->initrd },
 		{ "CMDLINE", spec->cmdline },
 		{ "CPU", cpu ? NULL : libvirt_cpu(v->state->config) },

@@ -69,7 +69,6 @@ run "$KVMREPRO" run --kernel "$kernel" --runs 1 --repro create-vm --append rdini
 status_is 125 "no init: exit status 125"
 out_like '^all runs: boot failed: kernel panic: VFS: Unable to mount root fs' \
 	"no init: the kernel's own reason"
-
 check "the host decompressed the kernel" \
 	test "$(jq -r .kernel.decompressed_by "$T/noinit/run.json")" = host
 run "$KVMREPRO" run --kernel "$kernel" --runs 1 --repro ./$R/levels.c --alpha 0.5 --decompress guest \
@@ -81,6 +80,22 @@ zcat "$T/ten/trial-000/console.log.gz" | start_of >"$T/start-host"
 zcat "$T/packed/trial-000/console.log.gz" | start_of >"$T/start-guest"
 check "the kernel's first words" test "$(wc -l <"$T/start-host")" -gt 40
 check "and they are the same whoever decompressed it" cmp "$T/start-host" "$T/start-guest"
+
+check "QEMU has the decompressed kernel in its memory" \
+	test "$(grep -c 'kernel-head<\|loader,file=' "$T/ten/domain.xml")" = 2
+check "--decompress guest: and there not" \
+	test "$(grep -c 'kernel-head<\|loader,file=' "$T/packed/domain.xml")" = 0
+
+release=$(jq -r .kernel.release "$T/packed/run.json")
+if [ -e "/lib/modules/$release" ]; then
+	result 0 "a kernel without its modules # SKIP this host has some for it"
+else
+	cp "$kernel" "$T/copied"
+	run "$KVMREPRO" run --kernel "$T/copied" --runs 1 --repro create-vm
+	status_is 125 "a kernel without its modules: exit status 125"
+	out_like '^all runs: basic kernel testing failed: .*/dev/kvm' "a kernel without its modules: no KVM"
+	err_like "^kvmrepro: no modules of $release were found: .* --modules DIR " "and what to do is said"
+fi
 
 cp "$kernel" "$T/damaged"
 dd if=/dev/zero of="$T/damaged" bs=1 seek=3500000 count=64 conv=notrunc status=none
@@ -101,7 +116,8 @@ run "$KVMREPRO" run --kernel "$lean" --engine libvirt --accel tcg --runs 1 --rep
 status_is 125 "a reproducer that says itself that it cannot run: exit status 125"
 out_like 'basic kernel testing failed: .*; spinlock-contention: not a guest of KVM' "and its own reason"
 
-run "$KVMREPRO" run --kernel "$lean" --runs 1 --repro create-vm --format json --cpu EPYC \
+mkdir "$T/a,b"
+run env TMPDIR="$T/a,b" "$KVMREPRO" run --kernel "$lean" --runs 1 --repro create-vm --format json --cpu EPYC \
 	--out "$T/json"
 status_is 125 "--format json: one clean run is too few for good: exit status 125"
 err_like '6 more clean runs would make it good' "and how many more it takes is said"

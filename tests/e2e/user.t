@@ -46,6 +46,8 @@ if command -v libvirtd >/dev/null; then
 	as_nobody --connect qemu:///session --boot once --out "$T/user/session"
 	status_is 0 "--connect qemu:///session: exit status 0"
 	out_is "all runs: OK" "--connect qemu:///session: OK"
+	check "a daemon's QEMU has the kernel whole" \
+		test "$(grep -c 'kernel-head<\|loader,file=' "$T/user/session/domain.xml")" = 0
 	check "run.json names the connection" \
 		jq -e '.engine.uri == "qemu:///session"' "$T/user/session/run.json"
 	check "--connect qemu:///session: --boot once" \

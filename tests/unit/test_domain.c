@@ -55,6 +55,7 @@ static void fill_real(const char *file, const char *fork, const char *model, str
 		{ "VCPUS", "2" },
 		{ "MACHINE", "pc" },
 		{ "KERNEL", "/k" },
+		{ "LOADED", model ? NULL : "/v" },
 		{ "INITRD", "/i" },
 		{ "CMDLINE", "c" },
 		{ "CPU", model ? NULL : "maximum" },
@@ -77,6 +78,7 @@ static void fill_real(const char *file, const char *fork, const char *model, str
 	assert_int_equal(domain_fill(embed_domain_xml().data, words, out, &err), 0);
 	assert_null(strchr(out->data, '@'));
 	assert_non_null(strstr(out->data, "<vcpu>2</vcpu>"));
+	assert_int_equal(!strstr(out->data, "'loader,file=/v'"), model != NULL);
 }
 
 static void test_real(void **state)

@@ -179,6 +179,45 @@ static void test_layout(void **state)
 	assert_int_equal(number(out.data + HEAD_BYTES + ENTRY_LEVELS_5, 4), 0);
 }
 
+/* As an ELF file: the same segments, without BSS; and what a VM has as its kernel then. */
+static void test_elf(void **state)
+{
+	cleanup_buf struct buf vmlinux = BUF_INIT, out = BUF_INIT, begin = BUF_INIT;
+	cleanup_free char *whole = xasprintf("%s/out", dir), *start = xasprintf("%s/start", dir);
+	char head[HEAD_BYTES];
+	Elf64_Ehdr elf;
+	Elf64_Phdr ph[2];
+	struct err err;
+
+	(void)state;
+	make_head(head);
+	make_vmlinux(&vmlinux, true);
+	*segment(&vmlinux, 2) = (Elf64_Phdr){ .p_type = PT_LOAD, .p_paddr = DATA, .p_memsz = 1 };
+	assert_int_equal(write_unpacked(head, sizeof(head), &vmlinux, &out, &err), 0);
+	memcpy(&elf, out.data, sizeof(elf));
+	memcpy(ph, out.data + sizeof(elf), sizeof(ph));
+	assert_memory_equal(elf.e_ident, ELFMAG "\2\1\1", SELFMAG + 3);
+	assert_int_equal(elf.e_machine, EM_X86_64);
+	assert_int_equal(elf.e_entry, TEXT + 0x10);
+	assert_int_equal(elf.e_phentsize, sizeof(*ph));
+	assert_int_equal(elf.e_phoff, sizeof(elf));
+	assert_int_equal(elf.e_phnum, 2);
+	assert_int_equal(ph[0].p_paddr, TEXT);
+	assert_int_equal(ph[0].p_offset, HEAD_BYTES + TEXT - ENTRY_ADDRESS);
+	assert_int_equal(ph[0].p_filesz, TEXT_BYTES);
+	assert_int_equal(ph[1].p_paddr, DATA);
+	assert_int_equal(ph[1].p_offset, HEAD_BYTES + DATA - ENTRY_ADDRESS);
+	assert_int_equal(ph[1].p_filesz, DATA_BYTES);
+	assert_int_equal(ph[1].p_memsz, DATA_BYTES);
+
+	assert_int_equal(kernel_unpacked_head(whole, HEAD_BYTES, start, &err), 0);
+	assert_int_equal(fs_read(start, 1 << 20, &begin, ERR_HARNESS, &err), 0);
+	assert_int_equal(begin.len, HEAD_BYTES + ENTRY_BYTES);
+	assert_memory_equal(begin.data, out.data, begin.len);
+	assert_int_equal(kernel_unpacked_head(start, HEAD_BYTES + 1, start, &err), -1);
+	assert_non_null(strstr(err.msg, "cannot read its first"));
+}
+
 /* Each entry leads to the next level, and the last maps an address to itself. */
 static void test_page_tables(void **state)
 {
@@ -215,6 +254,8 @@ static void test_refused(void **state)
 		  "where it is entered" },
 		{ 0, ENTRY_ADDRESS, TEXT_BYTES, TEXT_BYTES, ENTRY_ADDRESS, ERR_UNSUPPORTED,
 		  "where it is entered" },
+		{ 1, ENTRY_ADDRESS + ENTRY_BYTES + 8, DATA_BYTES, DATA_MEMORY, TEXT,
+		  ERR_UNSUPPORTED, "where it is entered" },
 		{ 1, 1ULL << 31, DATA_BYTES, DATA_MEMORY, TEXT, ERR_UNSUPPORTED,
 		  "where it is entered" },
 		{ 1, (1ULL << 30) - DATA_BYTES, DATA_BYTES, DATA_MEMORY, TEXT, ERR_UNSUPPORTED,
@@ -241,6 +282,17 @@ static void test_refused(void **state)
 		if (!strstr(err.msg, rows[i].why))
 			fail_msg("row %zu: '%s'", i, err.msg);
 	}
+	make_vmlinux(&vmlinux, true);
+	((Elf64_Ehdr *)vmlinux.data)->e_phnum = 9;
+	for (size_t i = 2; i < 9; i++) {
+		*segment(&vmlinux, i) = *segment(&vmlinux, 1);
+		segment(&vmlinux, i)->p_filesz = 1;
+	}
+	assert_int_equal(write_unpacked(head, sizeof(head), &vmlinux, &out, &err), -1);
+	assert_non_null(strstr(err.msg, "9 segments"));
+	segment(&vmlinux, 2)->p_type = PT_NULL;
+	segment(&vmlinux, 3)->p_type = PT_NULL;
+	assert_int_equal(write_unpacked(head, sizeof(head), &vmlinux, &out, &err), 0);
 	make_vmlinux(&vmlinux, true);
 	assert_int_equal(write_unpacked(head, 0x250, &vmlinux, &out, &err), -1);
 	assert_non_null(strstr(err.msg, "too short"));
@@ -413,10 +465,10 @@ static void test_damaged(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_layout),     cmocka_unit_test(test_page_tables),
-		cmocka_unit_test(test_refused),    cmocka_unit_test(test_heeds),
-		cmocka_unit_test(test_damaged),    cmocka_unit_test(test_elsewhere),
-		cmocka_unit_test(test_remembered),
+		cmocka_unit_test(test_layout),      cmocka_unit_test(test_elf),
+		cmocka_unit_test(test_page_tables), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_heeds),       cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_elsewhere),   cmocka_unit_test(test_remembered),
 	};
 
 	return cmocka_run_group_tests_name("unpacked", tests, make_dir, remove_dir);
