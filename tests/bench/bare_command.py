@@ -1,5 +1,5 @@
-"""The QEMU command that libvirt gave for a trial, with the initramfs that it gave it, run again
-without libvirt and kvmrepro, to the same point: the guest has powered off."""
+"""The QEMU command that libvirt gave for a trial, with the kernel and the initramfs that it gave it, run
+again without libvirt and kvmrepro, to the same point: the guest has powered off."""
 
 import os
 import re
@@ -11,10 +11,14 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(TOP, "tests/guest"))
 import bare  # noqa: E402
 
-# In front of QEMU in PATH: keeps the initramfs of the VM, which is gone when the trial is.
+# In front of QEMU in PATH: keeps the files of the VM, which are gone when the trial is.
 KEEPER = """#!/bin/sh
 for arg; do
-	[ "$was" = -initrd ] && cp "$arg" '%(dir)s/initrd'
+	case $was$arg in
+	-initrd*) cp "$arg" '%(dir)s/initrd' ;;
+	-kernel*) cp "$arg" '%(dir)s/kernel' ;;
+	-deviceloader,file=*) cp "${arg#*file=}" '%(dir)s/loaded' ;;
+	esac
 	was=$arg
 done
 exec '%(qemu)s' "$@"
@@ -28,7 +32,8 @@ class Same(bare.Guest):
     def __init__(self, recorded):
         super().__init__(recorded.kernel)
         self.words = recorded.words
-        self.initrd = recorded.initrd
+        self.kept = {"-initrd": recorded.initrd, "-kernel": recorded.kernel}
+        self.loaded = recorded.loaded
         self.token = recorded.token
 
     def qemu(self, agent_path):
@@ -43,8 +48,12 @@ class Same(bare.Guest):
             if word in dropped or "masterKey" in value or "charmonitor" in value:
                 at += 1
                 continue
-            if word in ("-initrd", "-kernel"):
-                out += [word, self.initrd if word == "-initrd" else self.kernel]
+            if word in self.kept:
+                out += [word, self.kept[word]]
+                at += 1
+                continue
+            if value.startswith("loader,file="):
+                out += [word, "loader,file=" + self.loaded]
                 at += 1
                 continue
             if "charserial0,path" in value:
@@ -63,8 +72,8 @@ class Recorded:
     """One trial of kvmrepro's; args: what is to be tried, dir: an empty directory."""
 
     def __init__(self, kvmrepro, kernel, args, dir):
-        self.kernel = kernel
-        self.initrd = os.path.join(dir, "initrd")
+        self.kernel, self.initrd, self.loaded = (os.path.join(dir, name) for name in (
+            "kernel", "initrd", "loaded"))
         real = subprocess.run(["sh", "-c", "command -v " + QEMU], stdout=subprocess.PIPE,
                               check=True, text=True).stdout.strip()
         front = os.path.join(dir, "bin")
