@@ -321,8 +321,9 @@ def main():
         print(lines[-1], flush=True)
     if names:
         return
+    text = document(lines, yards, time.monotonic() - begin)
     with open(os.path.join(TOP, "docs/performance.md"), "w") as f:
-        f.write(document(lines, yards, time.monotonic() - begin))
+        f.write(text)
 
 
 if __name__ == "__main__":
