@@ -19,6 +19,7 @@
 #include "vm/tsc.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libvirt/virterror.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -280,14 +281,25 @@ static void libvirt_close(struct engine_state *state)
 	free(state);
 }
 
-/* libvirt's own log goes to a file of the run, not to the user (docs of virLogSetFromEnv): its
- * errors come back from its calls. */
+/*
+ * libvirt's own log goes to a file of the run, not to the user (docs of virLogSetFromEnv): its
+ * errors come back from its calls. The file goes by its number, for a blank or a colon ends a path
+ * there; and libvirt's children, which would open it anew, are not told.
+ */
 static int redirect_log(const char *workdir, struct err *err)
 {
-	cleanup_free char *where = xasprintf("3:file:%s/libvirt.log", workdir);
+	static const char name[] = "LIBVIRT_LOG_OUTPUTS";
+	cleanup_free char *path = xasprintf("%s/libvirt.log", workdir);
+	cleanup_fd int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	cleanup_free char *where = xasprintf("3:file:/proc/self/fd/%d", fd);
+	bool own = !getenv(name);
 
-	if (setenv("LIBVIRT_LOG_OUTPUTS", where, 0) || virInitialize() < 0)
+	if (fd < 0)
+		return err_errno(err, ERR_HARNESS, "%s", path);
+	if ((own && setenv(name, where, 1)) || virInitialize() < 0)
 		return libvirt_error(err, "libvirt");
+	if (own)
+		unsetenv(name);
 	return 0;
 }
 
