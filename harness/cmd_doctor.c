@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "interrupt.h"
 #include "keeper.h"
 #include "reproducer.h"
 #include "vm/accel.h"
@@ -212,16 +213,16 @@ static bool can_make_in(const char *base)
 	return mkdtemp(probe) && !rmdir(probe);
 }
 
-/* A directory that can be made or written to; what it is for goes to means. */
+/* A directory that can be made or written to; what that means, and what it does where it cannot. */
 static void look_at_dir(struct doctor *d, const char *name, const char *var, const char *fallback,
-			const char *means)
+			const char *means, const char *else_means)
 {
 	char *dir = NULL;
 	struct statvfs fs;
 	struct err err;
 
 	if (fs_xdg(var, fallback, &dir, &err)) {
-		add(d, name, false, xstrdup(err.msg), means);
+		add(d, name, false, xstrdup(err.msg), else_means);
 		return;
 	}
 	cleanup_free char *base = xstrdup(dir);
@@ -237,7 +238,7 @@ static void look_at_dir(struct doctor *d, const char *name, const char *var, con
 		    means);
 	else
 		add(d, name, false, xasprintf("%s: %s: %s", dir, base, strerrordesc_np(error)),
-		    means);
+		    else_means);
 	free(dir);
 }
 
@@ -337,9 +338,12 @@ static int run(const void *opts, int argc, char **argv, struct err *err)
 	look_at_bochs(&d);
 	look_at_compiler(&d);
 	look_at_dir(&d, "cache", "XDG_CACHE_HOME", ".cache",
-		    "kernels, and what QEMU can do, are kept");
-	look_at_dir(&d, "state", "XDG_STATE_HOME", ".local/state", "the evidence of runs is kept");
-	int rc = answer(&d, json, err);
+		    "kernels, and what QEMU can do, are kept",
+		    "each call asks QEMU again what it can do, which takes seconds");
+	look_at_dir(&d, "state", "XDG_STATE_HOME", ".local/state", "the evidence of runs is kept",
+		    "each call must say by --out where its evidence is kept");
+	int rc = interrupt_signal() ? err_set(err, ERR_INTERRUPTED, "interrupted")
+				    : answer(&d, json, err);
 	if (fs_rmtree(d.workdir, &later) && rc >= 0) {
 		*err = later;
 		rc = -1;

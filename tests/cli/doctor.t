@@ -52,6 +52,7 @@ json_is '.needs == ('"$(jq -c .needs "$T/here.json")"')' "a compiler that fails:
 XDG_STATE_HOME=$T/file/state doctor --format json
 json_is '.findings[] | select(.name == "state") | .ok == false and (.found | test("Not a directory|/file: "))' \
 	"a state directory that cannot be made: said"
+json_is '.findings[] | select(.name == "state") | .means | test("--out")' "and what to do"
 XDG_STATE_HOME=/proc/none doctor --format json
 json_is '.findings[] | select(.name == "state") | .ok == false' \
 	"a state directory where root may do all but make one: said"
