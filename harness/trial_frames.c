@@ -195,9 +195,12 @@ static void on_repro_frame(struct trial *t, const struct agent_frame *frame)
 	case AGENT_END:
 		on_end(r, frame);
 		/* It decides nothing, but is no sign that it did what it was written for. */
-		if (r->end == REPRO_SIGNAL && !t->crash_ms)
-			log_info("run #%u: %s was ended by signal %d", t->result->number,
-				 t->config->repros->v[r - t->result->repros].name, r->code);
+		if (!t->crash_ms && (r->end == REPRO_SIGNAL || (r->end == REPRO_EXIT && r->code)))
+			log_info("run #%u: %s %s %d", t->result->number,
+				 t->config->repros->v[r - t->result->repros].name,
+				 r->end == REPRO_SIGNAL ? "was ended by signal"
+							: "ended with exit status",
+				 r->code);
 		break;
 	case AGENT_STUCK:
 		on_stuck(r, frame);
