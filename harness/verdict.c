@@ -264,8 +264,8 @@ static void add_chance(const struct policy *p, double hidden, struct buf *out)
 static void add_wants(const struct policy *p, const struct tally *t, const struct decision *d,
 		      struct buf *out)
 {
-	/* Not one run was clean or crashed: it is not that there were too few. */
-	if (t->boot && t->boot + t->infra == t->runs)
+	/* Not one run was clean, or showed the crash: it is not that there were too few. */
+	if (!t->clean && !t->hits && !t->possible)
 		return;
 	if (d->more_clean >= CLEAN_MAX) {
 		buf_adds(out, "; no number of runs that can be made would decide");
