@@ -19,6 +19,7 @@ struct subject {
 	bool *hit;      /* by run: as the filter says (filter.h) */
 	enum match *match;
 	bool from_state;    /* a trial began from the state of a boot */
+	bool lacks_kvm;     /* a kernel that should have KVM had no /dev/kvm */
 	json_t *question;   /* of the state; NULL without one */
 	char *key;          /* of the kernel in the state; NULL: it is not kept */
 	bool kept;          /* the state has these runs: they were gone on with */

@@ -106,6 +106,9 @@ static void take_result(struct court *court, struct subject *s, struct trial_res
 	*mine = (struct outcome){ result->outcome.kind, steal(result->outcome.title) };
 	s->hit[number] = result->hit;
 	s->from_state |= result->from_state;
+	/* Not for a CPU that KVM does not load on, for want of SVM or VMX. */
+	s->lacks_kvm |= mine->kind == OUTCOME_TESTING_FAILED && strstr(mine->title, "/dev/kvm") &&
+			result->features && *result->features;
 	const struct family_run run = {
 		.outcome = mine,
 		.expected = result->hit && (s->session.filter.n_expect || !court_follows(court, s)),
@@ -352,15 +355,9 @@ static void tell_modules(const struct subject *s)
 {
 	const struct session *session = &s->session;
 	const struct judgement *j = s->out;
-	bool failed = false;
 	char label[64];
 
-	if (session->modules.dir || session->engine == &engine_replay || j->recalled)
-		return;
-	for (unsigned i = 0; i < j->runs; i++)
-		failed |= j->ended[i] && j->outcomes[i].kind == OUTCOME_TESTING_FAILED &&
-			  strstr(j->outcomes[i].title, "/dev/kvm");
-	if (!failed)
+	if (!s->lacks_kvm || session->modules.dir || session->engine == &engine_replay)
 		return;
 	court_label(j, label, sizeof(label));
 	log_info("%sno modules of %s were found: where its KVM is not built in, --modules DIR says "

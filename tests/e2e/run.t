@@ -116,8 +116,8 @@ run "$KVMREPRO" run --kernel "$lean" --engine libvirt --accel tcg --runs 1 --rep
 status_is 125 "a reproducer that says itself that it cannot run: exit status 125"
 out_like 'basic kernel testing failed: .*; spinlock-contention: not a guest of KVM' "and its own reason"
 
-mkdir "$T/a,b"
-run env TMPDIR="$T/a,b" "$KVMREPRO" run --kernel "$lean" --runs 1 --repro create-vm --format json --cpu EPYC \
+mkdir "$T/a, b:c"
+run env TMPDIR="$T/a, b:c" "$KVMREPRO" run --kernel "$lean" --runs 1 --repro create-vm --format json --cpu EPYC \
 	--out "$T/json"
 status_is 125 "--format json: one clean run is too few for good: exit status 125"
 err_like '6 more clean runs would make it good' "and how many more it takes is said"
@@ -135,9 +135,11 @@ status_is 129 "--cpu: one that libvirt does not know: exit status 129"
 err_like "knows no CPU '486sx'" "--cpu: one that libvirt does not know: said"
 
 printf 'int main(void) { __builtin_trap(); }\n' >"$T/trap.c"
-run "$KVMREPRO" run --kernel "$lean" --runs 1 --repro "$T/trap.c" --alpha 0.5
+printf 'int main(void) { return 3; }\n' >"$T/fails.c"
+run "$KVMREPRO" run --kernel "$lean" --runs 1 --repro "$T/trap.c" --repro "$T/fails.c" --alpha 0.5
 status_is 0 "a reproducer that a signal ends: exit status 0"
 err_like '^kvmrepro: run #0: trap was ended by signal 4$' "a reproducer that a signal ends: said"
+err_like '^kvmrepro: run #0: fails ended with exit status 3$' "an exit status that is not 0: said"
 
 for i in 1 2; do
 	run "$KVMREPRO" run --kernel "$kernel" --runs 1 --repro ./$R/levels.c --alpha 0.5 \
