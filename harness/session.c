@@ -266,7 +266,7 @@ static bool decompresses(const struct session_options *o, const struct session *
  * What was read and hashed is what all trials boot: a file of ours, for the user may build the next
  * kernel in the meantime, and a libvirt daemon's QEMU may not be let into the user's directories.
  * A daemon has the files that its VMs use change hands, so what others use is not given to one; and
- * to what it is not told to be a kernel it does not let its QEMU, so that one gets no head_file.
+ * it lets QEMU read what it knows for a kernel, not a loader's file, so there is no head_file then.
  */
 static int take_kernel(const struct session_options *o, struct session *s, struct err *err)
 {

@@ -29,10 +29,16 @@ E='WARNING in kvm_target'
 
 answer "fixed" 0 '^fixed \(chance that the bug is still there and hid: 0\.00[0-9]+\)$' \
 	"$(many 10 hit)" "$(many 10 ok)" --expect "$E"
-out_like '^base: crashed in ([0-9]+) of \1 conclusive runs: 100 % \(95 % interval [56][0-9.]+ to 100 %\)$' \
-	"fixed: the base's rate and its interval"
-out_like '^kernel: crashed in 0 of [0-9]+ conclusive runs: 0 % \(95 % interval 0 to [34][0-9.]+ %\)$' \
-	"fixed: the kernel's rate and its interval"
+# How many runs it takes depends on which end first. Wilson's interval of n of n, and of 0 of n, for
+# z = 1.96.
+percent() {
+	awk "BEGIN { printf \"%.3g\", $1 }"
+}
+hits=$(jq .base.tally.hits "$json") clean=$(jq .kernel.tally.clean "$json")
+out_like "^base: crashed in $hits of $hits conclusive runs: 100 % \(95 % interval $(percent \
+	"100 * $hits / ($hits + 3.8416)") to 100 %\)$" "fixed: the base's rate and its interval"
+out_like "^kernel: crashed in 0 of $clean conclusive runs: 0 % \(95 % interval 0 to $(percent \
+	"100 * 3.8416 / ($clean + 3.8416)") %\)$" "fixed: the kernel's rate and its interval"
 check "fixed: no more runs than it takes" jq -e '.base.tally.runs + .kernel.tally.runs <= 12' "$json"
 check "fixed: the rate is in the kernel's run.json" jq -e \
 	'.verdict | .verdict == "good" and .policy.known_hits == .policy.known_runs

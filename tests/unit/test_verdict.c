@@ -264,67 +264,68 @@ static void test_tally(void **state)
 	assert_int_equal(t.left, 1);
 }
 
+static const struct {
+	struct tally tally;
+	size_t hits, runs, min_hits;
+	const char *reason;
+} reasons[] = {
+	{ { 10, 0, 10, 0, 0, 0, 0, 0 }, 0, 0, 1, "the crash was seen in 10 of 10 runs" },
+	{ { 7, 7, 0, 0, 0, 0, 0, 0 },
+	  0,
+	  0,
+	  1,
+	  "7 of 7 runs were clean; a crash that shows in 0.5 of the runs would hide in "
+	  "them with a chance of 0.0078" },
+	{ { 4, 3, 0, 1, 0, 0, 0, 0 },
+	  10,
+	  10,
+	  1,
+	  "3 of 4 runs were clean, 1 crashed otherwise; a crash that is known from 10 of "
+	  "10 runs would hide in them with a chance of 0.0027" },
+	{ { 6, 6, 0, 0, 0, 0, 0, 0 },
+	  0,
+	  0,
+	  1,
+	  "6 of 6 runs were clean; a crash that shows in 0.5 of the runs would hide in "
+	  "them with a chance of 0.016; 1 more clean run would make it good" },
+	{ { 1, 0, 0, 0, 0, 1, 0, 0 },
+	  0,
+	  0,
+	  1,
+	  "0 of 1 run was clean, 1 did not boot or pass the canary" },
+	{ { 8, 0, 0, 8, 0, 0, 0, 0 }, 0, 0, 1, "0 of 8 runs were clean, 8 crashed otherwise" },
+	{ { 3, 0, 0, 0, 0, 2, 1, 7 },
+	  0,
+	  0,
+	  1,
+	  "0 of 3 runs were clean, 2 did not boot or pass the canary, 1 had an infra "
+	  "problem" },
+	{ { 3, 2, 1, 0, 0, 0, 0, 0 },
+	  0,
+	  0,
+	  2,
+	  "2 of 3 runs were clean, 1 showed the crash; 1 more such run would make it bad" },
+	{ { 2, 1, 0, 0, 1, 0, 0, 0 },
+	  0,
+	  0,
+	  1,
+	  "1 of 2 runs was clean, 1 crashed in a way that may be the same; a crash that "
+	  "shows in 0.5 of the runs would hide in them with a chance of 0.5; what may be "
+	  "the crash can make it neither good nor bad" },
+};
+
 static void test_reasons(void **state)
 {
-	static const struct {
-		struct tally tally;
-		size_t hits, runs, min_hits;
-		const char *reason;
-	} rows[] = {
-		{ { 10, 0, 10, 0, 0, 0, 0, 0 }, 0, 0, 1, "the crash was seen in 10 of 10 runs" },
-		{ { 7, 7, 0, 0, 0, 0, 0, 0 },
-		  0,
-		  0,
-		  1,
-		  "7 of 7 runs were clean; a crash that shows in 0.5 of the runs would hide in "
-		  "them with a chance of 0.0078" },
-		{ { 4, 3, 0, 1, 0, 0, 0, 0 },
-		  10,
-		  10,
-		  1,
-		  "3 of 4 runs were clean, 1 crashed otherwise; a crash that is known from 10 of "
-		  "10 runs would hide in them with a chance of 0.0027" },
-		{ { 6, 6, 0, 0, 0, 0, 0, 0 },
-		  0,
-		  0,
-		  1,
-		  "6 of 6 runs were clean; a crash that shows in 0.5 of the runs would hide in "
-		  "them with a chance of 0.016; 1 more clean run would make it good" },
-		{ { 1, 0, 0, 0, 0, 1, 0, 0 },
-		  0,
-		  0,
-		  1,
-		  "0 of 1 run was clean, 1 did not boot or pass the canary" },
-		{ { 3, 0, 0, 0, 0, 2, 1, 7 },
-		  0,
-		  0,
-		  1,
-		  "0 of 3 runs were clean, 2 did not boot or pass the canary, 1 had an infra "
-		  "problem" },
-		{ { 3, 2, 1, 0, 0, 0, 0, 0 },
-		  0,
-		  0,
-		  2,
-		  "2 of 3 runs were clean, 1 showed the crash; 1 more such run would make it bad" },
-		{ { 2, 1, 0, 0, 1, 0, 0, 0 },
-		  0,
-		  0,
-		  1,
-		  "1 of 2 runs was clean, 1 crashed in a way that may be the same; a crash that "
-		  "shows in 0.5 of the runs would hide in them with a chance of 0.5; what may be "
-		  "the crash can make it neither good nor bad" },
-	};
-
 	(void)state;
-	for (size_t i = 0; i < ROWS(rows); i++) {
+	for (size_t i = 0; i < ROWS(reasons); i++) {
 		cleanup_buf struct buf text = BUF_INIT;
-		struct policy p = { POLICY_BAYES,     POLICY_ALPHA, POLICY_RATE,
-				    rows[i].min_hits, rows[i].hits, rows[i].runs };
+		struct policy p = { POLICY_BAYES,        POLICY_ALPHA,    POLICY_RATE,
+				    reasons[i].min_hits, reasons[i].hits, reasons[i].runs };
 		struct decision d;
 
-		verdict_decide(&p, &rows[i].tally, &d);
-		verdict_reason(&p, &rows[i].tally, &d, &text);
-		assert_string_equal(text.data, rows[i].reason);
+		verdict_decide(&p, &reasons[i].tally, &d);
+		verdict_reason(&p, &reasons[i].tally, &d, &text);
+		assert_string_equal(text.data, reasons[i].reason);
 	}
 }
 
