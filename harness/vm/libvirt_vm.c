@@ -163,6 +163,32 @@ static void *reap_stillborn(void *opaque)
 	return NULL;
 }
 
+/*
+ * What QEMU said before it ended. libvirt tells it only if it finds QEMU gone, and not yet a
+ * zombie, when it cannot reach its monitor. Of its log are not QEMU's: libvirt's own lines, and the
+ * command, all of whose lines but the last end with a backslash.
+ */
+static void add_last_words(const struct libvirt_vm *v, struct err *err)
+{
+	cleanup_free char *log = libvirt_read_log(v);
+	const struct err told = *err;
+	const char *last = NULL;
+	bool command = false;
+	char *rest = NULL;
+
+	for (char *line = log ? strtok_r(log, "\n", &rest) : NULL; line;
+	     line = strtok_r(NULL, "\n", &rest)) {
+		bool own = !command && !strstr(line, ": starting up libvirt") &&
+			   !strstr(line, ": shutting down, reason=");
+
+		command = line[strlen(line) - 1] == '\\';
+		if (own && !command)
+			last = line;
+	}
+	if (last && !strstr(told.msg, last))
+		err_set(err, told.kind, "%s; QEMU's last words: %s", told.msg, last);
+}
+
 static int create(struct libvirt_vm *v, const char *xml, struct err *err)
 {
 	unsigned flags = v->state->embedded ? 0 : VIR_DOMAIN_START_AUTODESTROY;
@@ -176,7 +202,9 @@ static int create(struct libvirt_vm *v, const char *xml, struct err *err)
 		pthread_join(reaper, NULL);
 	if (!v->domain) {
 		v->gone = true;
-		return libvirt_error(err, "libvirt cannot start the VM");
+		libvirt_error(err, "libvirt cannot start the VM");
+		add_last_words(v, err);
+		return -1;
 	}
 	v->pid = find_pid(v);
 	return 0;
